@@ -1,0 +1,211 @@
+//! Replies with an error status: read raw and bounded first, then understood as far as they can be.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode};
+use serde_json::Value;
+
+use crate::service::Response;
+
+/// How many bytes of an error body are kept.
+const KEPT: usize = 16 << 10;
+/// How many characters of a raw body appear in a message.
+const SHOWN: usize = 300;
+
+/// A reply with an error status.
+///
+/// Four shapes of error bodies are known (contract (h.1)): `{error, message}`, `{code, id, message, path, timestamp}`,
+/// the same without id and time, and `{message}`; the token endpoint may add `error_description`. Anything else, such as
+/// a gateway's HTML page, is kept raw. Branch on the status, never on the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// The name of the error, such as `BadRequestException`.
+    pub error: Option<String>,
+    /// The server's own explanation (`message`, else `error_description`).
+    pub message: Option<String>,
+    /// The body as it came: its first 16 KiB, unreadable bytes replaced.
+    pub raw: String,
+    /// Why the body is not whole, where it was cut.
+    pub body_error: Option<String>,
+    /// The id that the server or a gateway gave the request (any header ending in `request-id`, or the body's `id`).
+    pub request_id: Option<String>,
+    /// For how long the server asks to be left alone; never more than what the header said.
+    pub retry_after: Option<RetryAfter>,
+    /// The server's time, from its `Date` header, as it was sent.
+    pub date: Option<String>,
+}
+
+/// A `Retry-After` header in either form (RFC 9110, section 10.2.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// Seconds from now.
+    After(Duration),
+    /// An HTTP date, as it was sent; compare it with [`Refusal::date`], so that the client's own clock doesn't matter.
+    At(String),
+}
+
+impl Refusal {
+    /// Reads a reply's body, bounded, and understands what it can. Never fails: a body that breaks off leaves what came.
+    pub async fn read(response: Response) -> Self {
+        let (head, mut body) = response.into_parts();
+        let mut raw = Vec::new();
+        let mut body_error = None;
+        while raw.len() < KEPT {
+            match body.chunk().await {
+                Some(Ok(chunk)) => raw.extend_from_slice(&chunk[..chunk.len().min(KEPT - raw.len())]),
+                Some(Err(error)) => {
+                    body_error = Some(error.to_string());
+                    break;
+                }
+                None => break,
+            }
+        }
+        let mut refusal = Self::from_parts(head.status, &head.headers, &raw);
+        refusal.body_error = body_error;
+        refusal
+    }
+
+    /// Understands a reply that has been read already.
+    pub fn from_parts(status: StatusCode, headers: &HeaderMap, raw: &[u8]) -> Self {
+        let raw = &raw[..raw.len().min(KEPT)];
+        let object = serde_json::from_slice::<Value>(raw).ok();
+        let text = |key: &str| {
+            let value = object.as_ref()?.get(key)?;
+            value.as_str().map(str::to_owned).filter(|text| !text.is_empty())
+        };
+        Self {
+            status,
+            error: text("error"),
+            message: text("message").or_else(|| text("error_description")),
+            raw: String::from_utf8_lossy(raw).into_owned(),
+            body_error: None,
+            request_id: request_id(headers).or_else(|| text("id")),
+            retry_after: header(headers, "retry-after").map(RetryAfter::parse),
+            date: header(headers, "date").map(str::to_owned),
+        }
+    }
+
+    /// Whether the status says that the same call may succeed later: 408, 429, 500, 502, 503, 504 (contract (h.2)).
+    pub fn is_transient(&self) -> bool {
+        is_transient(self.status)
+    }
+
+    /// Whether the server says that it is asked too often or holds too much already.
+    pub fn is_rate_limit(&self) -> bool {
+        self.status == StatusCode::TOO_MANY_REQUESTS
+    }
+}
+
+/// Whether a status says that the same call may succeed later.
+pub(crate) fn is_transient(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+impl RetryAfter {
+    pub(crate) fn parse(text: &str) -> Self {
+        match text.trim().parse() {
+            Ok(seconds) => Self::After(Duration::from_secs(seconds)),
+            Err(_) => Self::At(text.trim().to_owned()),
+        }
+    }
+}
+
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The value of the first header that ends in `request-id` (contract (j.39)).
+pub fn request_id(headers: &HeaderMap) -> Option<String> {
+    let (_, value) = headers.iter().find(|(name, _)| name.as_str().ends_with("request-id"))?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// `HTTP 400 (BadRequestException): Invalid parameter format: exportType`
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {}", self.status.as_u16())?;
+        if let Some(error) = &self.error {
+            write!(f, " ({error})")?;
+        }
+        let raw = self.raw.trim();
+        match &self.message {
+            Some(message) => write!(f, ": {message}")?,
+            None if raw.starts_with('<') => {
+                f.write_str(": the answer is an HTML page, likely a gateway's or a proxy's: ")?;
+                write_short(f, raw)?;
+            }
+            None if !raw.is_empty() => {
+                f.write_str(": ")?;
+                write_short(f, raw)?;
+            }
+            None => f.write_str(self.status.canonical_reason().map_or("", |_| ": "))
+                .and_then(|()| f.write_str(self.status.canonical_reason().unwrap_or_default()))?,
+        }
+        self.request_id.as_ref().map_or(Ok(()), |id| write!(f, " [request {id}]"))
+    }
+}
+
+/// The beginning of a raw body on one line.
+fn write_short(f: &mut fmt::Formatter<'_>, raw: &str) -> fmt::Result {
+    use fmt::Write as _;
+    let mut shown = 0;
+    for (at, word) in raw.split_whitespace().enumerate() {
+        if at > 0 {
+            f.write_char(' ')?;
+        }
+        for letter in word.chars() {
+            if shown == SHOWN {
+                return f.write_char('…');
+            }
+            shown += 1;
+            f.write_char(letter)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, body: &str) -> Refusal {
+        Refusal::from_parts(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+    }
+
+    #[test]
+    fn every_known_envelope_is_understood() {
+        let bulk = refusal(400, r#"{"error":"BadRequestException","message":"Invalid parameter format: exportType"}"#);
+        assert_eq!(bulk.to_string(), "HTTP 400 (BadRequestException): Invalid parameter format: exportType");
+        let rest = refusal(401, r#"{"code":401,"id":"ab12","message":"no","path":"/x","timestamp":"01-02-2026 03:04:05"}"#);
+        assert_eq!(rest.to_string(), "HTTP 401: no [request ab12]");
+        assert_eq!(refusal(422, r#"{"code":422,"message":"Invalid date filters range"}"#).message.unwrap(), "Invalid date filters range");
+        assert_eq!(refusal(400, r#"{"message":"report.filter.invalid"}"#).message.unwrap(), "report.filter.invalid");
+        let oauth = refusal(401, r#"{"error":"invalid_client","error_description":"bad secret"}"#);
+        assert_eq!(oauth.to_string(), "HTTP 401 (invalid_client): bad secret");
+    }
+
+    #[test]
+    fn html_is_kept_raw_and_named_as_what_it_is() {
+        let page = refusal(504, "<html>\n<body>Gateway\n timed out</body></html>");
+        assert!(page.to_string().contains("HTML page"), "{page}");
+        assert!(page.to_string().ends_with("<html> <body>Gateway timed out</body></html>"), "{page}");
+        assert!(page.is_transient());
+    }
+
+    #[test]
+    fn an_endless_body_is_bounded_before_it_is_parsed() {
+        let long = refusal(500, &"x".repeat(1 << 20));
+        assert_eq!(long.raw.len(), KEPT);
+        assert!(long.to_string().len() < 400);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_both_forms() {
+        assert_eq!(RetryAfter::parse("7"), RetryAfter::After(Duration::from_secs(7)));
+        assert!(matches!(RetryAfter::parse("Fri, 06 Mar 2026 00:00:00 GMT"), RetryAfter::At(_)));
+    }
+}
