@@ -1,6 +1,7 @@
 //! `cargo xtask <task>`: the workspace's own tasks, one module each. No crate of the workspace depends on them.
 
 mod codegen;
+mod tidy;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,6 +20,8 @@ struct Cli {
 enum Task {
     /// Write record types, request bodies and column lists from docs/openapi.yaml
     Codegen(codegen::Args),
+    /// Check the layering of the workspace, the openings and names of its source files
+    Tidy,
 }
 
 fn main() -> ExitCode {
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let done = match &cli.task {
         Task::Codegen(args) => codegen::run(args, root),
+        Task::Tidy => tidy::run(root),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
