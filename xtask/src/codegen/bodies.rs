@@ -115,7 +115,7 @@ fn write_reply(out: &mut String, object: &Object) {
     let docs = doc_lines(&format!("{}\n\nContract ({}).", object.docs, object.section));
     let _ = writeln!(
         out,
-        "\n{docs}#[derive(Clone, Debug, PartialEq)]\n#[non_exhaustive]\npub struct {} {{",
+        "\n{docs}#[derive(Clone, Debug, PartialEq, Serialize)]\n#[non_exhaustive]\npub struct {} {{",
         object.name
     );
     for field in &object.fields {
@@ -129,11 +129,12 @@ fn write_reply(out: &mut String, object: &Object) {
             _ => "String".into(),
         };
         let full = if field.required { plain } else { format!("Option<{plain}>") };
-        let _ = writeln!(out, "{}pub {}: {full},", doc_lines(&field.docs), field_ident(&field.name));
+        let skip = if field.required { "" } else { "#[serde(skip_serializing_if = \"Option::is_none\")]\n" };
+        let _ = writeln!(out, "{}{skip}pub {}: {full},", doc_lines(&field.docs), field_ident(&field.name));
     }
     let _ = write!(
         out,
-        "/// Everything else that the service sent, and values of another type than expected.\npub unknown: Map<String, Value>,\n}}\n\n\
+        "/// Everything else that the service sent, and values of another type than expected.\n#[serde(flatten)]\npub unknown: Map<String, Value>,\n}}\n\n\
          impl {name} {{\n/// Takes the fields out of a JSON object; what is left stays in `unknown`.\n\
          pub(crate) fn from_object(mut object: Map<String, Value>) -> Option<Self> {{\nSome(Self {{\n",
         name = object.name

@@ -1,21 +1,20 @@
-//! Writes the record types of `formats`: structs, their decoding by field, and their visiting in column order.
+//! Writes the record types of `formats`: structs, and their decoding by field.
 
 use std::fmt::Write as _;
 
-use super::model::{Field, Kind, Model, Object};
+use super::model::{Kind, Model, Object};
 use super::names::{doc_lines, field_ident};
 
 pub(crate) fn write(model: &Model) -> String {
     let mut out = String::from(
         "//! The records of a bulk export: `docs/openapi.yaml` as Rust types.\n\n\
          use crate::extra::Extra;\n\
-         use crate::record::{Decode, FieldSource, FieldVisitor, Found, Record, Text, own, own_all, own_record, own_records};\n",
+         use crate::record::{Decode, FieldSource, Found, Text, own, own_all, own_record, own_records};\n",
     );
     for object in model.with_role("record") {
         write_struct(&mut out, object);
         write_owned(&mut out, object);
         write_decode(&mut out, object);
-        write_record(&mut out, object);
     }
     out
 }
@@ -33,7 +32,7 @@ fn rust_type(kind: &Kind) -> String {
     }
 }
 
-/// The method of `FieldSource` that reads a field, and of `FieldVisitor` that shows it.
+/// The method of `FieldSource` that reads a field.
 fn read_method(kind: &Kind) -> &'static str {
     match kind {
         Kind::Text | Kind::JobId | Kind::Enumeration(_) | Kind::Timestamp | Kind::Date => "text",
@@ -43,22 +42,6 @@ fn read_method(kind: &Kind) -> &'static str {
         Kind::Texts { loose: true } => "texts_or_text",
         Kind::Object(_) => "record",
         Kind::Objects(_) => "records",
-    }
-}
-
-fn visit_call(field: &Field) -> String {
-    let (name, ident) = (&field.name, field_ident(&field.name));
-    match &field.kind {
-        Kind::Text | Kind::JobId | Kind::Enumeration(_) => {
-            format!("visitor.text({name:?}, self.{ident}.as_deref())?;")
-        }
-        Kind::Timestamp => format!("visitor.timestamp({name:?}, self.{ident}.as_deref())?;"),
-        Kind::Date => format!("visitor.date({name:?}, self.{ident}.as_deref())?;"),
-        Kind::Integer => format!("visitor.integer({name:?}, self.{ident})?;"),
-        Kind::Boolean => format!("visitor.boolean({name:?}, self.{ident})?;"),
-        Kind::Texts { .. } => format!("visitor.texts({name:?}, self.{ident}.as_deref())?;"),
-        Kind::Object(_) => format!("visitor.record({name:?}, self.{ident}.as_ref())?;"),
-        Kind::Objects(_) => format!("visitor.records({name:?}, self.{ident}.as_deref())?;"),
     }
 }
 
@@ -111,12 +94,10 @@ fn write_owned(out: &mut String, object: &Object) {
 
 fn write_decode(out: &mut String, object: &Object) {
     let name = &object.name;
-    let _ =
-        write!(out, "\nimpl<'a> Decode<'a> for {name}<'a> {{\nconst FIELDS: &'static [&'static str] = &[");
-    for field in &object.fields {
-        let _ = write!(out, "{:?}, ", field.name);
-    }
-    out.push_str("];\n\nfn index_of(key: &str) -> Option<usize> {\nSome(match key {\n");
+    let _ = write!(
+        out,
+        "\nimpl<'a> Decode<'a> for {name}<'a> {{\nfn index_of(key: &str) -> Option<usize> {{\nSome(match key {{\n"
+    );
     for (index, field) in object.fields.iter().enumerate() {
         let _ = writeln!(out, "{:?} => {index},", field.name);
     }
@@ -134,17 +115,4 @@ fn write_decode(out: &mut String, object: &Object) {
         );
     }
     out.push_str("_ => Ok(Found::Unknown),\n}\n}\n\nfn extra_mut(&mut self) -> &mut Extra<'a> {\n&mut self.extra\n}\n}\n");
-}
-
-fn write_record(out: &mut String, object: &Object) {
-    let _ = write!(
-        out,
-        "\nimpl Record for {name}<'_> {{\n\
-         fn visit<V: FieldVisitor>(&self, visitor: &mut V) -> Result<(), V::Error> {{\n",
-        name = object.name
-    );
-    for field in &object.fields {
-        let _ = writeln!(out, "{}", visit_call(field));
-    }
-    out.push_str("Ok(())\n}\n\nfn extra(&self) -> &Extra<'_> {\n&self.extra\n}\n}\n");
 }

@@ -1,0 +1,65 @@
+//! The header of a contacts CSV: which column holds which field.
+
+use crate::generated::Contact;
+use crate::record::Decode;
+
+/// The columns of a contacts CSV, in the file's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Header(Vec<HeaderColumn>);
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderColumn {
+    /// Its name as delivered.
+    pub(crate) name: String,
+    /// Where its field stands among the contact's; `None` for a column that the schema doesn't know.
+    pub(crate) field: Option<usize>,
+}
+
+impl Header {
+    /// Reads a header, or `None` when no column is a contact's: whatever this row is, it isn't a header.
+    pub(crate) fn from_row(text: &[u8], ends: &[usize]) -> Option<Self> {
+        let mut start = 0;
+        let names = ends.iter().map(|&end| {
+            let cell = text.get(start..end).unwrap_or_default();
+            start = end;
+            std::str::from_utf8(cell).map(|name| name.trim_ascii().to_owned())
+        });
+        Self::from_names(names.collect::<Result<_, _>>().ok()?)
+    }
+
+    pub(crate) fn from_names(names: Vec<String>) -> Option<Self> {
+        let columns: Vec<HeaderColumn> =
+            names.into_iter().map(|name| HeaderColumn { field: field_of(&name), name }).collect();
+        columns.iter().any(|column| column.field.is_some()).then_some(Self(columns))
+    }
+
+    pub(crate) fn columns(&self) -> &[HeaderColumn] {
+        &self.0
+    }
+
+    /// Whether the last column is one that the schema knows.
+    pub(crate) fn ends_in_field(&self) -> bool {
+        self.0.last().is_some_and(|column| column.field.is_some())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether a row repeats the header, as each fragment's first row may (contract (j.15)).
+    pub(crate) fn is_repeated_by(&self, text: &[u8], ends: &[usize]) -> bool {
+        let mut start = 0;
+        ends.len() == self.0.len()
+            && self.0.iter().zip(ends).all(|(column, &end)| {
+                let cell = text.get(start..end).unwrap_or_default();
+                start = end;
+                cell.trim_ascii() == column.name.as_bytes()
+            })
+    }
+}
+
+/// The field that a column holds. The header's spelling is an assumption (contract (d.3)), so `First Name` will do too.
+fn field_of(name: &str) -> Option<usize> {
+    Contact::index_of(name).or_else(|| Contact::index_of(&name.to_ascii_lowercase().replace([' ', '-'], "_")))
+}

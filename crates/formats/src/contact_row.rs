@@ -1,0 +1,218 @@
+//! One row of a contacts export, from CSV or JSON, not decoded yet.
+
+use std::borrow::Cow;
+
+use crate::contact_header::Header;
+use crate::error::{Error, ErrorKind};
+use crate::generated::Contact;
+use crate::json;
+use crate::record::{Decode, FieldSource, Found, Text};
+use crate::row::Position;
+
+/// One row of a contacts export, not decoded yet. Made by [`ContactRows`](crate::ContactRows) and
+/// [`ContactJsonRows`](crate::ContactJsonRows).
+#[derive(Clone, Copy, Debug)]
+pub struct ContactRow<'a> {
+    pub(crate) position: Position,
+    pub(crate) raw: &'a [u8],
+    pub(crate) is_terminated: bool,
+    pub(crate) content: Content<'a>,
+}
+
+/// What a row is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Content<'a> {
+    /// Cells of a CSV row, unquoted, one behind the other; `ends` says where each ends. Of a row with absurdly many
+    /// `cells` the ends are not complete.
+    Cells { header: &'a Header, text: &'a [u8], ends: &'a [usize], cells: usize },
+    /// The raw bytes are a JSON value.
+    Json,
+    /// The row stands where the header should be, and isn't one.
+    NoHeader,
+    /// The row, or the list around it, isn't closed where the file ends.
+    Cut,
+    /// The row is longer than this many bytes; only its beginning was kept.
+    TooLong(usize),
+}
+
+impl<'a> ContactRow<'a> {
+    /// Where the row stands.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The row's bytes as delivered, quotes included, without its newline; of an overlong row, its beginning.
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// Whether the row ended with a newline or, in a JSON list, with its own bracket. The last row of a CSV file may
+    /// lack it; it is suspect until the download is proven whole.
+    pub fn is_terminated(&self) -> bool {
+        self.is_terminated
+    }
+
+    /// Decodes the row. The contact borrows its text from the row.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]: a row that is too long, not UTF-8, not JSON, cut off, of another number of cells than the
+    /// header, or without any field of a contact. An unknown column, or a cell that isn't of its column's type, is
+    /// *not* an error; it lands in [`extra`](Contact::extra).
+    pub fn contact(&self) -> Result<Contact<'a>, Error> {
+        match self.content {
+            Content::Cells { header, text, ends, cells } => {
+                self.check_width(header, cells)?;
+                self.decode_cells(header, text, ends)
+            }
+            Content::Json => self.decode_json(),
+            Content::NoHeader => Err(self.error(
+                ErrorKind::NotARecord,
+                format!(
+                    "none of the columns of a contact is in the header; it begins with {}",
+                    self.beginning()
+                ),
+            )),
+            Content::Cut => Err(self.error(
+                ErrorKind::Unterminated,
+                "the last row is cut off; the file isn't whole, download it again",
+            )),
+            Content::TooLong(bound) => Err(self.error(
+                ErrorKind::TooLong,
+                format!("the row is longer than {bound} bytes; raise the bound if such rows are expected"),
+            )),
+        }
+    }
+
+    fn check_width(&self, header: &Header, cells: usize) -> Result<(), Error> {
+        if cells == header.len() {
+            return Ok(());
+        }
+        if !self.is_terminated && cells < header.len() {
+            let message = "the last row is cut off; the file isn't whole, download it again";
+            return Err(self.error(ErrorKind::Unterminated, message));
+        }
+        let message = format!("the row has {cells} cells, the header has {}", header.len());
+        Err(self.error(ErrorKind::RaggedRow, message))
+    }
+
+    fn decode_cells(
+        &self,
+        header: &'a Header,
+        text: &'a [u8],
+        ends: &'a [usize],
+    ) -> Result<Contact<'a>, Error> {
+        let not_utf8 = || self.error(ErrorKind::InvalidUtf8, "the row isn't UTF-8");
+        let text = std::str::from_utf8(text).map_err(|error| not_utf8().with_source(error))?;
+        let mut contact = Contact::default();
+        let mut start = 0;
+        for (column, &end) in header.columns().iter().zip(ends) {
+            // Two halves of a character in neighbouring cells make valid text together, but not apart.
+            let cell = text.get(start..end).ok_or_else(not_utf8)?;
+            start = end;
+            let found = match column.field {
+                Some(index) => {
+                    contact.field(index, &mut CellSource(cell)).unwrap_or_else(|never| match never {})
+                }
+                None => Found::Unknown,
+            };
+            if found != Found::Taken && !cell.is_empty() {
+                contact.extra.set(Cow::Borrowed(&column.name), Cow::Owned(quoted(cell)));
+            }
+        }
+        Ok(contact)
+    }
+
+    fn decode_json(&self) -> Result<Contact<'a>, Error> {
+        let text = std::str::from_utf8(self.raw).map_err(|error| {
+            let at = self.position.byte + error.valid_up_to() as u64;
+            self.error(ErrorKind::InvalidUtf8, format!("the record isn't UTF-8 from byte {at} on"))
+                .with_source(error)
+        })?;
+        let (contact, any) = json::decode::<Contact<'a>>(text).map_err(|error| {
+            if text.starts_with('<') {
+                let message = "this is HTML; a gateway or a login page answered in place of the export";
+                return self.error(ErrorKind::NotARecord, message);
+            }
+            self.error(ErrorKind::InvalidJson, "the record isn't a JSON object that can be read")
+                .with_source(error)
+        })?;
+        if any {
+            return Ok(contact);
+        }
+        let message = format!("the record has no field of a contact; it begins with {}", self.beginning());
+        Err(self.error(ErrorKind::NotARecord, message))
+    }
+
+    fn error(&self, kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error::new(kind, self.position, message)
+    }
+
+    fn beginning(&self) -> String {
+        String::from_utf8_lossy(self.raw).chars().take(200).collect()
+    }
+}
+
+/// The JSON text of a cell.
+fn quoted(cell: &str) -> String {
+    serde_json::Value::from(cell).to_string()
+}
+
+/// A CSV cell, which is text until a field wants it to be something else. An empty cell is an absent value (d.3).
+struct CellSource<'a>(&'a str);
+
+impl<'a> CellSource<'a> {
+    fn read<T>(
+        &self,
+        slot: &mut Option<T>,
+        parse: impl Fn(&'a str) -> Option<T>,
+    ) -> Result<Found, std::convert::Infallible> {
+        let cell = self.0.trim_ascii();
+        *slot = if cell.is_empty() { None } else { parse(cell) };
+        Ok(if slot.is_some() || cell.is_empty() { Found::Taken } else { Found::Drifted })
+    }
+}
+
+impl<'a> FieldSource<'a> for CellSource<'a> {
+    type Error = std::convert::Infallible;
+
+    fn text(&mut self, slot: &mut Option<Text<'a>>) -> Result<Found, Self::Error> {
+        *slot = if self.0.is_empty() { None } else { Some(Cow::Borrowed(self.0)) };
+        Ok(Found::Taken)
+    }
+
+    fn integer(&mut self, slot: &mut Option<i64>) -> Result<Found, Self::Error> {
+        self.read(slot, |cell| cell.parse().ok())
+    }
+
+    fn boolean(&mut self, slot: &mut Option<bool>) -> Result<Found, Self::Error> {
+        // How the service spells them is not known (contract (j.38)).
+        self.read(slot, |cell| {
+            let is = |words: &[&str]| words.iter().any(|word| cell.eq_ignore_ascii_case(word));
+            if is(&["true", "t", "yes", "y", "1"]) {
+                Some(true)
+            } else if is(&["false", "f", "no", "n", "0"]) {
+                Some(false)
+            } else {
+                None
+            }
+        })
+    }
+
+    // A contact has no lists and no records inside; a cell couldn't hold one.
+
+    fn texts(&mut self, _: &mut Option<Vec<Text<'a>>>) -> Result<Found, Self::Error> {
+        Ok(Found::Drifted)
+    }
+
+    fn texts_or_text(&mut self, _: &mut Option<Vec<Text<'a>>>) -> Result<Found, Self::Error> {
+        Ok(Found::Drifted)
+    }
+
+    fn record<R: Decode<'a>>(&mut self, _: &mut Option<R>) -> Result<Found, Self::Error> {
+        Ok(Found::Drifted)
+    }
+
+    fn records<R: Decode<'a>>(&mut self, _: &mut Option<Vec<R>>) -> Result<Found, Self::Error> {
+        Ok(Found::Drifted)
+    }
+}

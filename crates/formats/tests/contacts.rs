@@ -1,0 +1,254 @@
+//! What a contacts export becomes, as CSV and as JSON.
+
+use backstory_formats::{Contact, ContactRow, ContactsCsv, ContactsJson, ErrorKind, Position};
+use proptest::prelude::*;
+
+type Decoded = (Position, bool, Vec<u8>, Result<Contact<'static>, (ErrorKind, String)>);
+
+fn own(row: &ContactRow<'_>) -> Decoded {
+    let contact = row.contact().map(Contact::into_owned).map_err(|e| (e.kind(), e.to_string()));
+    (row.position(), row.is_terminated(), row.raw().to_vec(), contact)
+}
+
+fn csv_chunks<'c>(mut csv: ContactsCsv, chunks: impl IntoIterator<Item = &'c [u8]>) -> Vec<Decoded> {
+    let mut decoded = Vec::new();
+    for chunk in chunks {
+        let mut rows = csv.feed(chunk);
+        while let Some(row) = rows.next() {
+            decoded.push(own(&row));
+        }
+    }
+    decoded.extend(csv.finish().as_ref().map(own));
+    decoded
+}
+
+fn csv(export: &[u8]) -> Vec<Decoded> {
+    csv_chunks(ContactsCsv::new(), [export])
+}
+
+fn json_chunks<'c>(mut json: ContactsJson, chunks: impl IntoIterator<Item = &'c [u8]>) -> Vec<Decoded> {
+    let mut decoded = Vec::new();
+    for chunk in chunks {
+        let mut rows = json.feed(chunk);
+        while let Some(row) = rows.next() {
+            decoded.push(own(&row));
+        }
+    }
+    decoded.extend(json.finish().as_ref().map(own));
+    decoded
+}
+
+fn json(export: &str) -> Vec<Decoded> {
+    json_chunks(ContactsJson::new(), [export.as_bytes()])
+}
+
+fn emails(rows: &[Decoded]) -> Vec<Option<&str>> {
+    rows.iter().map(|row| row.3.as_ref().unwrap().email.as_deref()).collect()
+}
+
+#[test]
+fn columns_are_found_by_name_and_unknown_ones_are_kept() {
+    let rows = csv(
+        b"\xef\xbb\xbfshoe_size,email,from_cc,Total Inbound\r\n43,a@x.example,True,7\r\n,b@x.example,,\r\n",
+    );
+    assert_eq!(emails(&rows), [Some("a@x.example"), Some("b@x.example")]);
+    let first = rows[0].3.as_ref().unwrap();
+    assert_eq!(
+        (first.from_cc, first.total_inbound, first.extra.get("shoe_size")),
+        (Some(true), Some(7), Some("\"43\""))
+    );
+    let second = rows[1].3.as_ref().unwrap();
+    assert_eq!((second.from_cc, second.total_inbound, second.extra.len()), (None, None, 0));
+    assert_eq!(rows[1].0, Position { record: 2, line: 3, byte: 65 });
+}
+
+#[test]
+fn quoted_cells_hold_commas_quotes_and_newlines() {
+    let rows = csv(b"email,job_title\n\"a@x.example\",\"Head, \"\"R&D\"\"\r\nand more\"\nb@x.example,\n");
+    assert_eq!(rows[0].3.as_ref().unwrap().job_title.as_deref(), Some("Head, \"R&D\"\r\nand more"));
+    assert_eq!(rows[0].2, b"\"a@x.example\",\"Head, \"\"R&D\"\"\r\nand more\"");
+    assert_eq!((rows[1].0.line, rows[1].0.byte), (4, 56));
+}
+
+#[test]
+fn booleans_are_read_loosely_and_what_is_none_stays_in_extra() {
+    for (cell, expected) in
+        [("true", Some(true)), ("FALSE", Some(false)), ("t", Some(true)), ("0", Some(false)), ("maybe", None)]
+    {
+        let rows = csv(format!("email,from_cc\na,{cell}\n").as_bytes());
+        let contact = rows[0].3.as_ref().unwrap();
+        assert_eq!(contact.from_cc, expected, "{cell}");
+        assert_eq!(contact.extra.get("from_cc"), if expected.is_none() { Some("\"maybe\"") } else { None });
+    }
+}
+
+#[test]
+fn a_repeated_header_is_dropped_and_a_missing_one_can_be_given() {
+    let rows = csv(b"email,phone\na,1\nemail,phone\nb,2\n");
+    assert_eq!(emails(&rows), [Some("a"), Some("b")]);
+    assert_eq!(rows[1].0.record, 2);
+
+    let mut first = ContactsCsv::new();
+    assert!(first.feed(b"email,phone\n").next().is_none());
+    let header = first.header().unwrap();
+    for later in [&b"c,3\n"[..], b"email,phone\nc,3\n"] {
+        let rows = csv_chunks(ContactsCsv::new().with_header(header.clone()), [later]);
+        assert_eq!(emails(&rows), [Some("c")]);
+    }
+}
+
+#[test]
+fn rows_of_the_wrong_width_are_refused_and_their_neighbours_are_not() {
+    let rows = csv(b"email,phone\na\nb,2,3\nc,4\n");
+    let kinds: Vec<_> = rows.iter().map(|row| row.3.as_ref().map_err(|e| e.0).map(|_| ()).err()).collect();
+    assert_eq!(kinds, [Some(ErrorKind::RaggedRow), Some(ErrorKind::RaggedRow), None]);
+    assert!(rows[1].3.as_ref().unwrap_err().1.starts_with("record 2, line 3, byte 14: "));
+}
+
+#[test]
+fn a_first_row_without_any_known_column_is_not_a_header() {
+    for export in ["<html>\n<body>\n", "{\"error\":\"NotFoundException\"}", "a,b\n1,2\n"] {
+        assert_eq!(csv(export.as_bytes())[0].3.as_ref().unwrap_err().0, ErrorKind::NotARecord);
+    }
+}
+
+#[test]
+fn an_unterminated_last_row_is_accepted_when_it_is_whole_and_refused_when_it_is_cut() {
+    assert_eq!(emails(&csv(b"email,phone\na,1")), [Some("a")]);
+    assert!(csv(b"email,phone").is_empty());
+    assert!(csv(b"").is_empty());
+    for export in ["email,phone\nb", "email,phone\nb,\"1", "email,pho"] {
+        let rows = csv(export.as_bytes());
+        assert_eq!(rows.last().unwrap().3.as_ref().unwrap_err().0, ErrorKind::Unterminated, "{export}");
+    }
+}
+
+#[test]
+fn an_overlong_row_is_an_error_and_not_an_allocation() {
+    let long =
+        [b"email,phone\n\"", &[b'x'; 100_000][..], b"\",\nb,2\n", &[b','; 100_000][..], b"\nc,3\n"].concat();
+    for size in [1, 100, 1 << 20] {
+        let rows = csv_chunks(ContactsCsv::new().with_max_row_bytes(50_000), long.chunks(size));
+        let kinds: Vec<_> =
+            rows.iter().map(|row| row.3.as_ref().map_err(|e| e.0).map(|_| ()).err()).collect();
+        assert_eq!(kinds, [Some(ErrorKind::TooLong), None, Some(ErrorKind::TooLong), None]);
+    }
+    let wide = [b"email,phone\n", &[b','; 40_000][..], b"\n"].concat();
+    assert!(csv(&wide)[0].3.as_ref().unwrap_err().1.ends_with("the row has 40001 cells, the header has 2"));
+}
+
+#[test]
+fn invalid_utf8_is_refused_even_where_two_cells_would_make_a_character() {
+    assert_eq!(csv(b"email,phone\n\xff,1\n")[0].3.as_ref().unwrap_err().0, ErrorKind::InvalidUtf8);
+    assert_eq!(csv(b"email,phone\n\xc3,\xa9\n")[0].3.as_ref().unwrap_err().0, ErrorKind::InvalidUtf8);
+}
+
+#[test]
+fn every_likely_wrapping_of_json_contacts_gives_the_same_contacts() {
+    for export in [
+        r#"[{"email":"a"},{"email":"b","x":[{"y":"]"}]}]"#,
+        "\u{feff}[\n {\"email\":\"a\"},\n {\"email\":\"b\",\"x\":[{\"y\":\"]\"}]}\n]\n",
+        r#"{"meta":{"n":[2]},"data":[{"email":"a"},{"email":"b","x":[{"y":"]"}]}],"total":2}"#,
+        "{\"email\":\"a\"}\n{\"email\":\"b\",\"x\":[{\"y\":\"]\"}]}\n",
+        "[{\"email\":\"a\"}]\n[{\"email\":\"b\",\"x\":[{\"y\":\"]\"}]}]",
+    ] {
+        let rows = json(export);
+        assert_eq!(emails(&rows), [Some("a"), Some("b")], "{export}");
+        assert_eq!(rows[1].3.as_ref().unwrap().extra.get("x"), Some(r#"[{"y":"]"}]"#));
+        assert_eq!(rows[1].2, br#"{"email":"b","x":[{"y":"]"}]}"#);
+    }
+}
+
+#[test]
+fn an_empty_json_export_has_no_contacts() {
+    for export in ["", "[]", " [ ] \n", "{\"data\":[]}", "{\"data\":[ ],\"total\":0}"] {
+        assert!(json(export).is_empty(), "{export}");
+    }
+}
+
+#[test]
+fn a_cut_json_export_is_refused_wherever_it_was_cut() {
+    let whole = r#"{"data":[{"email":"é","total_inbound":1},{"email":"b"}],"total":2}"#;
+    for end in (1..whole.len()).filter(|&end| whole.is_char_boundary(end)) {
+        let rows = json(&whole[..end]);
+        let last = rows.last().unwrap().3.as_ref();
+        assert_eq!(last.unwrap_err().0, ErrorKind::Unterminated, "{}", &whole[..end]);
+    }
+}
+
+#[test]
+fn a_refusal_or_a_page_of_html_is_not_a_contact() {
+    for export in [
+        "{\"error\":\"NotFoundException\",\"message\":\"HTTP 404 Not Found\"}",
+        "<html>\n<a href=\"x\">",
+        "<html>",
+    ] {
+        let error = json(export)[0].3.as_ref().unwrap_err().clone();
+        assert_eq!(error.0, ErrorKind::NotARecord, "{export}");
+    }
+    assert_eq!(json("[1,{\"email\":\"a\"}]")[0].3.as_ref().unwrap_err().0, ErrorKind::InvalidJson);
+}
+
+/// Cuts bytes into pieces whose sizes repeat.
+fn cut<'b>(mut rest: &'b [u8], sizes: &[usize]) -> Vec<&'b [u8]> {
+    let mut chunks = Vec::new();
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        let (chunk, behind) = rest.split_at(rest.len().min(*size));
+        chunks.push(chunk);
+        rest = behind;
+    }
+    chunks
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_of_a_csv_gives_the_same_rows(
+        body in "(\u{feff})?(email,phone(\r)?\n)?([a-z\",\r\né ]{0,30}\n){0,6}[a-z\",\r\n]{0,5}",
+        junk in prop::collection::vec(any::<u8>(), 0..12),
+        sizes in prop::collection::vec(1_usize..9, 1..12),
+        bound in prop_oneof![Just(1_usize << 20), 4_usize..40],
+    ) {
+        let export = [body.as_bytes(), &junk].concat();
+        let whole = csv_chunks(ContactsCsv::new().with_max_row_bytes(bound), [&export[..]]);
+        let chunked = csv_chunks(ContactsCsv::new().with_max_row_bytes(bound), cut(&export, &sizes));
+        prop_assert_eq!(whole, chunked);
+    }
+
+    #[test]
+    fn any_chunking_of_json_gives_the_same_rows(
+        body in "(\u{feff})?(\\[|\\{\"data\": *\\[)?(\\{(\"email\":\"[a-z\\\\\"é]{0,5}\")?(,\"x\":\\[?[0-9]\\]?)?\\}[,\n ]?){0,5}(\\]\\}?)?",
+        junk in prop::collection::vec(any::<u8>(), 0..4),
+        sizes in prop::collection::vec(1_usize..9, 1..12),
+        bound in prop_oneof![Just(1_usize << 20), 4_usize..40],
+    ) {
+        let export = [body.as_bytes(), &junk].concat();
+        let whole = json_chunks(ContactsJson::new().with_max_row_bytes(bound), [&export[..]]);
+        let chunked = json_chunks(ContactsJson::new().with_max_row_bytes(bound), cut(&export, &sizes));
+        prop_assert_eq!(whole, chunked);
+    }
+
+    #[test]
+    fn what_the_csv_crate_writes_is_read_back(
+        rows in prop::collection::vec(prop::collection::vec("[a-z\",\r\né ]{0,8}", 3), 0..8),
+        crlf in any::<bool>(),
+    ) {
+        let mut writer = csv::WriterBuilder::new()
+            .terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') })
+            .from_writer(Vec::new());
+        writer.write_record(["first_name", "last_name", "job_title"]).unwrap();
+        for row in &rows {
+            writer.write_record(row).unwrap();
+        }
+        let export = writer.into_inner().unwrap();
+        let decoded = csv(&export);
+        prop_assert_eq!(decoded.len(), rows.len());
+        for (decoded, row) in decoded.iter().zip(&rows) {
+            let contact = decoded.3.as_ref().unwrap();
+            let cells = [&contact.first_name, &contact.last_name, &contact.job_title].map(|cell| cell.as_deref().unwrap_or(""));
+            prop_assert_eq!(&cells[..], &row.iter().map(String::as_str).collect::<Vec<_>>()[..]);
+        }
+    }
+}
