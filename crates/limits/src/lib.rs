@@ -43,5 +43,5 @@ pub use export_kind::ExportKind;
 pub use range::{DateRange, Days};
 pub use range_limit::{RangeLimit, Split};
 pub use retention::{FileRetention, Retention};
-pub use slots::{Phase, Reservation, SlotPolicy, SlotPool, SlotRefusal};
+pub use slots::{ListedJob, Phase, Reservation, Settlement, SlotPolicy, SlotPool, SlotRefusal};
 pub use use_limits::UseLimits;
