@@ -69,6 +69,45 @@ fn fourteen_days_are_legal_as_a_delta_and_fifteen_are_not() {
 }
 
 #[test]
+fn leap_days_and_year_ends_are_days_like_others() {
+    let limits = UseLimits::published();
+    let pieces = |kind, text| -> Vec<String> {
+        limits.range_limit(kind).split(range(text)).map(|piece| piece.to_string()).collect()
+    };
+    assert_eq!(
+        pieces(ExportKind::Delta, "2024-02-20..2024-03-10"),
+        ["2024-02-20..2024-03-04", "2024-03-05..2024-03-10"]
+    );
+    assert_eq!(
+        pieces(ExportKind::Delta, "2025-02-20..2025-03-10"),
+        ["2025-02-20..2025-03-05", "2025-03-06..2025-03-10"]
+    );
+    assert_eq!(
+        pieces(ExportKind::Delta, "2025-12-25..2026-01-08"),
+        ["2025-12-25..2026-01-07", "2026-01-08..2026-01-08"]
+    );
+    assert_eq!(
+        pieces(ExportKind::Snapshot, "2024-01-01..2024-12-31"),
+        ["2024-01-01..2024-12-30", "2024-12-31..2024-12-31"]
+    );
+    assert_eq!(pieces(ExportKind::Snapshot, "2023-03-01..2024-02-28"), ["2023-03-01..2024-02-28"]);
+    assert_eq!(
+        pieces(ExportKind::Snapshot, "2023-03-01..2024-02-29"),
+        ["2023-03-01..2024-02-28", "2024-02-29..2024-02-29"]
+    );
+    // 1900 was no leap year, 2000 was one.
+    assert_eq!(range("1900-02-28..1900-03-01").days(), 2);
+    assert_eq!(range("2000-02-28..2000-03-01").days(), 3);
+}
+
+#[test]
+fn a_limit_of_no_days_is_taken_as_one_day() {
+    let limit = UseLimits::published().delta_range.with_max_days(0);
+    assert_eq!(limit.max_days(), 1);
+    assert_eq!(limit.split(range("2026-01-01..2026-01-03")).count(), 3);
+}
+
+#[test]
 fn a_split_at_the_calendars_end_stops_there() {
     let limits = UseLimits::published();
     let last = DateRange::new(date(9999, 12, 1), Date::MAX).unwrap();
