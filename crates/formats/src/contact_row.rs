@@ -15,6 +15,7 @@ use crate::row::Position;
 pub struct ContactRow<'a> {
     pub(crate) position: Position,
     pub(crate) raw: &'a [u8],
+    pub(crate) end: u64,
     pub(crate) is_terminated: bool,
     pub(crate) content: Content<'a>,
 }
@@ -44,6 +45,11 @@ impl<'a> ContactRow<'a> {
     /// The row's bytes as delivered, quotes included, without its newline; of an overlong row, its beginning.
     pub fn raw(&self) -> &'a [u8] {
         self.raw
+    }
+
+    /// The byte behind the row and its newline, or behind the JSON record, counted from the file's first.
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// Whether the row ended with a newline or, in a JSON list, with its own bracket. The last row of a CSV file may

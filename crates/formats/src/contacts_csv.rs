@@ -245,7 +245,7 @@ impl ContactsCsv {
             (Shape::Cut, _) => Content::Cut,
             (Shape::NoHeader | Shape::Cells, _) => Content::NoHeader,
         };
-        ContactRow { position, raw: trim_newline(raw), is_terminated, content }
+        ContactRow { position, raw: trim_newline(raw), end: self.next.byte, is_terminated, content }
     }
 }
 

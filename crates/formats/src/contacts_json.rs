@@ -148,7 +148,7 @@ impl ContactsJson {
         } else {
             Content::Cut
         };
-        Some(ContactRow { position, raw: &self.partial, is_terminated: false, content })
+        Some(ContactRow { position, raw: &self.partial, end: self.next.byte, is_terminated: false, content })
     }
 
     fn forget_given(&mut self) {
@@ -338,6 +338,7 @@ impl<'d> ContactJsonRows<'d> {
         let too_long = bytes > json.max_row_bytes;
         let content = if too_long { Content::TooLong(json.max_row_bytes) } else { Content::Json };
         let raw = &raw[..raw.len().min(json.max_row_bytes)];
-        ContactRow { position: json.record_at, raw: raw.trim_ascii(), is_terminated: true, content }
+        let (position, end) = (json.record_at, json.next.byte);
+        ContactRow { position, raw: raw.trim_ascii(), end, is_terminated: true, content }
     }
 }

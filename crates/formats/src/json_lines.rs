@@ -64,16 +64,17 @@ impl JsonLines {
         let position = self.next;
         self.next.byte += self.line_bytes;
         self.line_bytes = 0;
+        let end = self.next.byte;
         if std::mem::take(&mut self.skipping) {
             self.next.record += 1;
             let ending = Ending::TooLong(self.max_row_bytes);
-            return Some(ActivityRow { position, line: &self.partial, ending });
+            return Some(ActivityRow { position, line: &self.partial, end, ending });
         }
         if trim(&self.partial, position).is_empty() {
             return None;
         }
         self.next.record += 1;
-        Some(ActivityRow { position, line: &self.partial, ending: Ending::Missing })
+        Some(ActivityRow { position, line: &self.partial, end, ending: Ending::Missing })
     }
 }
 
@@ -107,6 +108,7 @@ impl ActivityRows<'_> {
             splitter.next.line += 1;
             splitter.next.byte += splitter.line_bytes + end as u64 + 1;
             splitter.line_bytes = 0;
+            let end = splitter.next.byte;
             self.clear_partial = true;
 
             let too_long = std::mem::take(&mut splitter.skipping)
@@ -123,7 +125,7 @@ impl ActivityRows<'_> {
                     splitter.partial.extend_from_slice(beginning);
                     &self.splitter.partial
                 };
-                return Some(ActivityRow { position, line, ending });
+                return Some(ActivityRow { position, line, end, ending });
             }
             let joined = !splitter.partial.is_empty();
             if joined {
@@ -135,7 +137,7 @@ impl ActivityRows<'_> {
             }
             splitter.next.record += 1;
             let line = if joined { &self.splitter.partial } else { line };
-            return Some(ActivityRow { position, line, ending: Ending::Newline });
+            return Some(ActivityRow { position, line, end, ending: Ending::Newline });
         }
     }
 
@@ -177,6 +179,8 @@ pub struct ActivityRow<'a> {
     position: Position,
     /// The whole line without its newline; of an overlong one, the beginning.
     line: &'a [u8],
+    /// The byte behind the row and its newline.
+    end: u64,
     ending: Ending,
 }
 
@@ -194,6 +198,11 @@ impl<'a> ActivityRow<'a> {
     /// The whole line as delivered, with all white space but without its newline; of an overlong row, its beginning.
     pub fn line(&self) -> &'a [u8] {
         self.line
+    }
+
+    /// The byte behind the row and its newline, counted from the file's first.
+    pub fn end(&self) -> u64 {
+        self.end
     }
 
     /// Whether the row ended with a newline. The last row of a file may lack it; it is suspect until the download is

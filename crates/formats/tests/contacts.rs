@@ -3,11 +3,11 @@
 use backstory_formats::{Contact, ContactRow, ContactsCsv, ContactsJson, ErrorKind, Position};
 use proptest::prelude::*;
 
-type Decoded = (Position, bool, Vec<u8>, Result<Contact<'static>, (ErrorKind, String)>);
+type Decoded = (Position, bool, Vec<u8>, Result<Contact<'static>, (ErrorKind, String)>, u64);
 
 fn own(row: &ContactRow<'_>) -> Decoded {
     let contact = row.contact().map(Contact::into_owned).map_err(|e| (e.kind(), e.to_string()));
-    (row.position(), row.is_terminated(), row.raw().to_vec(), contact)
+    (row.position(), row.is_terminated(), row.raw().to_vec(), contact, row.end())
 }
 
 fn csv_chunks<'c>(mut csv: ContactsCsv, chunks: impl IntoIterator<Item = &'c [u8]>) -> Vec<Decoded> {

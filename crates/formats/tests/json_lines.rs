@@ -3,12 +3,12 @@
 use backstory_formats::{Activity, Error, ErrorKind, JsonLines, Position};
 use proptest::prelude::*;
 
-type Decoded = (Position, bool, Vec<u8>, Result<Activity<'static>, (ErrorKind, String)>);
+type Decoded = (Position, bool, Vec<u8>, Result<Activity<'static>, (ErrorKind, String)>, u64);
 
 fn decode_chunks<'c>(mut lines: JsonLines, chunks: impl IntoIterator<Item = &'c [u8]>) -> Vec<Decoded> {
     fn own(row: &backstory_formats::ActivityRow<'_>) -> Decoded {
         let activity = row.activity().map(Activity::into_owned).map_err(|e: Error| (e.kind(), e.to_string()));
-        (row.position(), row.is_terminated(), row.line().to_vec(), activity)
+        (row.position(), row.is_terminated(), row.line().to_vec(), activity, row.end())
     }
     let mut decoded = Vec::new();
     for chunk in chunks {
@@ -38,8 +38,8 @@ fn only_error(export: &[u8]) -> (ErrorKind, String) {
 #[test]
 fn every_row_has_its_record_line_and_byte() {
     let rows = decode(b"\xef\xbb\xbf{\"uid\":\"a\"}\r\n\n  \n{\"uid\":\"b\"}");
-    let at: Vec<_> = rows.iter().map(|row| (row.0.record, row.0.line, row.0.byte, row.1)).collect();
-    assert_eq!(at, [(1, 1, 0, true), (2, 4, 20, false)]);
+    let at: Vec<_> = rows.iter().map(|row| (row.0.record, row.0.line, row.0.byte, row.4, row.1)).collect();
+    assert_eq!(at, [(1, 1, 0, 16, true), (2, 4, 20, 31, false)]);
 }
 
 #[test]
