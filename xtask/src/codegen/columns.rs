@@ -1,41 +1,150 @@
-//! Writes the column lists of `tables`: names, types, docs and sources of every column that comes from the API.
+//! Writes the columns of `tables`: what describes each column that comes from the API, and the builders that records are
+//! pushed into.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::model::{Kind, Model, Object};
+use super::model::{Field, Kind, Model, Object};
+use super::names::field_ident;
 
 pub(crate) fn write(model: &Model) -> Result<String, String> {
     let mut out = String::from(
-        "//! The columns that come from the API, in the order of `docs/openapi.yaml`.\n\n\
-         use crate::column::{Column, ColumnKind};\n",
+        "//! The columns that come from the API, in the order of `docs/openapi.yaml`, and their builders.\n\n\
+         use arrow_array::ArrayRef;\n\
+         use backstory_formats as formats;\n\n\
+         use crate::column::{Column, ColumnKind};\n\
+         use crate::columns::{BooleanColumn, DateColumn, ExtraColumn, IntegerColumn, ListColumn, RowColumns, StructColumn, \
+         StructColumns, TextColumn, TextsColumn, TimestampColumn};\n",
     );
+    // A record that stands inside another, and not in a list, has no `extra` of its own.
+    let inside: HashSet<&str> = model
+        .with_role("record")
+        .flat_map(|object| &object.fields)
+        .filter_map(|field| match &field.kind {
+            Kind::Object(target) => Some(target.as_str()),
+            _ => None,
+        })
+        .collect();
     for object in model.with_role("record") {
-        let name = constant(&object.name);
-        let _ = write!(
-            out,
-            "\n/// {} Contract ({}).\npub static {name}: &[Column] = &[\n",
-            object.docs, object.section
-        );
-        for field in &object.fields {
-            let kind = match &field.kind {
-                Kind::Text | Kind::JobId | Kind::Enumeration(_) => "ColumnKind::Text".to_owned(),
-                Kind::Integer => "ColumnKind::Integer".into(),
-                Kind::Boolean => "ColumnKind::Boolean".into(),
-                Kind::Timestamp => "ColumnKind::Timestamp".into(),
-                Kind::Date => "ColumnKind::Date".into(),
-                Kind::Texts { .. } => "ColumnKind::Texts".into(),
-                Kind::Object(target) => format!("ColumnKind::Struct({})", known(model, target)?),
-                Kind::Objects(target) => format!("ColumnKind::Structs({})", known(model, target)?),
-            };
-            let _ = writeln!(
-                out,
-                "Column {{ name: {:?}, kind: {kind}, docs: {:?}, source: \"contract ({})\" }},",
-                field.name, field.docs, object.section
-            );
-        }
-        out.push_str("];\n");
+        write_list(&mut out, model, object)?;
+        let is_row = !inside.contains(object.name.as_str());
+        write_builder(&mut out, object, is_row);
     }
     Ok(out)
+}
+
+fn write_list(out: &mut String, model: &Model, object: &Object) -> Result<(), String> {
+    let name = constant(&object.name);
+    let _ = write!(
+        out,
+        "\n/// {} Contract ({}).\npub(crate) static {name}: &[Column] = &[\n",
+        object.docs, object.section
+    );
+    for field in &object.fields {
+        let kind = match &field.kind {
+            Kind::Text | Kind::JobId | Kind::Enumeration(_) => "ColumnKind::Text".to_owned(),
+            Kind::Integer => "ColumnKind::Integer".into(),
+            Kind::Boolean => "ColumnKind::Boolean".into(),
+            Kind::Timestamp => "ColumnKind::Timestamp".into(),
+            Kind::Date => "ColumnKind::Date".into(),
+            Kind::Texts { .. } => "ColumnKind::Texts".into(),
+            Kind::Object(target) => format!("ColumnKind::Struct({})", known(model, target)?),
+            Kind::Objects(target) => format!("ColumnKind::Structs({})", known(model, target)?),
+        };
+        let _ = writeln!(
+            out,
+            "Column {{ name: {:?}, kind: {kind}, docs: {:?}, source: \"contract ({})\" }},",
+            field.name, field.docs, object.section
+        );
+    }
+    out.push_str("];\n");
+    Ok(())
+}
+
+fn builder_type(field: &Field) -> String {
+    match &field.kind {
+        Kind::Text | Kind::JobId | Kind::Enumeration(_) => "TextColumn".into(),
+        Kind::Integer => "IntegerColumn".into(),
+        Kind::Boolean => "BooleanColumn".into(),
+        Kind::Timestamp => "TimestampColumn".into(),
+        Kind::Date => "DateColumn".into(),
+        Kind::Texts { .. } => "TextsColumn".into(),
+        Kind::Object(target) => format!("StructColumn<{target}Columns>"),
+        Kind::Objects(target) => format!("ListColumn<{target}Columns>"),
+    }
+}
+
+fn write_builder(out: &mut String, object: &Object, is_row: bool) {
+    let name = &object.name;
+    let _ = write!(
+        out,
+        "\n/// Builds the columns of [`{}`].\n#[derive(Debug, Default)]\npub(crate) struct {name}Columns {{\n",
+        constant(name)
+    );
+    for field in &object.fields {
+        let _ = writeln!(out, "pub(crate) {}: {},", field_ident(&field.name), builder_type(field));
+    }
+    if is_row {
+        out.push_str("pub(crate) extra: ExtraColumn,\n");
+    }
+    out.push_str("}\n");
+    if is_row {
+        let _ = write!(
+            out,
+            "\nimpl RowColumns for {name}Columns {{\ntype Record<'r> = formats::{name}<'r>;\n\n\
+             fn push(&mut self, record: &formats::{name}<'_>) {{\nlet Self {{ extra, .. }} = self;\nextra.begin(&record.extra);\n"
+        );
+        for field in &object.fields {
+            let _ = writeln!(out, "{}", push_call(field));
+        }
+        out.push_str("extra.end();\n}\n");
+    } else {
+        let _ = write!(
+            out,
+            "\nimpl StructColumns for {name}Columns {{\ntype Record<'r> = formats::{name}<'r>;\n\n\
+             fn push(&mut self, record: &formats::{name}<'_>, extra: &mut ExtraColumn) {{\nextra.put_all(&record.extra);\n"
+        );
+        for field in &object.fields {
+            let _ = writeln!(out, "{}", push_call(field));
+        }
+        out.push_str("}\n\nfn push_null(&mut self) {\n");
+        for field in &object.fields {
+            let _ = writeln!(out, "self.{}.push_null();", field_ident(&field.name));
+        }
+        out.push_str("}\n");
+    }
+    out.push_str("\nfn finish(&mut self) -> Vec<ArrayRef> {\nvec![\n");
+    for field in &object.fields {
+        let argument = match &field.kind {
+            Kind::Object(target) | Kind::Objects(target) => constant(target),
+            _ => String::new(),
+        };
+        let _ = writeln!(out, "self.{}.finish({argument}),", field_ident(&field.name));
+    }
+    if is_row {
+        out.push_str("self.extra.finish(),\n");
+    }
+    let mut sizes: Vec<String> =
+        object.fields.iter().map(|field| format!("self.{}.bytes()", field_ident(&field.name))).collect();
+    if is_row {
+        sizes.push("self.extra.bytes()".to_owned());
+    }
+    let _ = write!(out, "]\n}}\n\nfn bytes(&self) -> usize {{\n{}\n}}\n}}\n", sizes.join(" + "));
+}
+
+fn push_call(field: &Field) -> String {
+    let (name, ident) = (&field.name, field_ident(&field.name));
+    match &field.kind {
+        Kind::Text | Kind::JobId | Kind::Enumeration(_) => {
+            format!("self.{ident}.push(record.{ident}.as_deref());")
+        }
+        Kind::Integer | Kind::Boolean => format!("self.{ident}.push(record.{ident});"),
+        Kind::Timestamp | Kind::Date => {
+            format!("self.{ident}.push({name:?}, record.{ident}.as_deref(), extra);")
+        }
+        Kind::Texts { .. } | Kind::Objects(_) => format!("self.{ident}.push(record.{ident}.as_deref());"),
+        Kind::Object(_) => format!("self.{ident}.push({name:?}, record.{ident}.as_ref(), extra);"),
+    }
 }
 
 fn known(model: &Model, target: &str) -> Result<String, String> {

@@ -1,0 +1,194 @@
+//! Records to Arrow batches, the straight way: a record is decoded, pushed, and forgotten.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use arrow_array::{
+    Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
+use backstory_formats::{Activity, Contact};
+
+use crate::columns::RowColumns;
+use crate::generated::{ActivityColumns, ContactColumns};
+use crate::instant;
+use crate::key;
+use crate::origin::Origin;
+use crate::resource::Resource;
+use crate::schema::schema;
+use crate::version::Versions;
+
+/// A batch is full with this many rows, or with that many bytes of values, so that memory stays flat whatever the rows.
+const MAX_ROWS: usize = 8_192;
+const MAX_BYTES: usize = 4 << 20;
+
+/// Builds batches of the nested `activities` table.
+///
+/// ```
+/// use backstory_formats::JsonLines;
+/// use backstory_tables::{ActivityBatchBuilder, Origin};
+/// use jiff::Timestamp;
+///
+/// let mut batches = ActivityBatchBuilder::new(&Origin::offline(Timestamp::UNIX_EPOCH));
+/// let mut lines = JsonLines::new();
+/// let mut rows = lines.feed(b"{\"uid\":\"em-1\",\"type\":\"email\"}\n");
+/// while let Some(row) = rows.next() {
+///     batches.push(&row.activity()?, row.position().line);
+/// }
+/// let batch = batches.finish();
+/// assert_eq!(batch.num_rows(), 1);
+/// assert!(batch.column_by_name("participants").is_some());
+/// # Ok::<(), backstory_formats::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct ActivityBatchBuilder(BatchBuilder<ActivityColumns>);
+
+/// Builds batches of the `contacts` table.
+#[derive(Debug)]
+pub struct ContactBatchBuilder(BatchBuilder<ContactColumns>);
+
+macro_rules! batch_builder {
+    ($builder:ident, $record:ident, $word:literal) => {
+        impl $builder {
+            /// A builder for the rows of one delivery.
+            pub fn new(origin: &Origin) -> Self {
+                Self(BatchBuilder::new(origin))
+            }
+
+            #[doc = concat!("Takes in ", $word, " that stood on the given line, from 1.")]
+            pub fn push(&mut self, record: &$record<'_>, line: u64) {
+                self.0.push(record, line);
+            }
+
+            /// How many rows have been taken in since the last batch.
+            pub fn len(&self) -> usize {
+                self.0.lines.len()
+            }
+
+            /// Whether no row has been taken in since the last batch.
+            pub fn is_empty(&self) -> bool {
+                self.0.lines.is_empty()
+            }
+
+            /// Whether it is time for [`finish`](Self::finish): the rows have reached 8,192, or 4 MiB.
+            pub fn is_full(&self) -> bool {
+                self.0.is_full()
+            }
+
+            /// The batch of the rows taken in, possibly none. The builder goes on empty.
+            pub fn finish(&mut self) -> RecordBatch {
+                self.0.finish()
+            }
+        }
+    };
+}
+
+batch_builder!(ActivityBatchBuilder, Activity, "an activity");
+batch_builder!(ContactBatchBuilder, Contact, "a contact");
+
+/// The columns of a table.
+pub(crate) trait TableColumns: RowColumns {
+    const RESOURCE: Resource;
+
+    /// Keys from the finished columns, which are in the order of the schema.
+    fn keys(columns: &[ArrayRef]) -> StringArray;
+
+    /// The finished column of `ingest_timestamp`, if the table has one.
+    fn ingested(columns: &[ArrayRef]) -> Option<&TimestampMicrosecondArray>;
+}
+
+impl TableColumns for ActivityColumns {
+    const RESOURCE: Resource = Resource::Activities;
+
+    fn keys(columns: &[ArrayRef]) -> StringArray {
+        key::of_activities(columns)
+    }
+
+    fn ingested(columns: &[ArrayRef]) -> Option<&TimestampMicrosecondArray> {
+        let at = crate::schema::columns(Self::RESOURCE)
+            .iter()
+            .position(|column| column.name == "ingest_timestamp")?;
+        columns.get(at)?.as_primitive_opt::<TimestampMicrosecondType>()
+    }
+}
+
+impl TableColumns for ContactColumns {
+    const RESOURCE: Resource = Resource::Contacts;
+
+    fn keys(columns: &[ArrayRef]) -> StringArray {
+        key::of_contacts(columns)
+    }
+
+    fn ingested(_: &[ArrayRef]) -> Option<&TimestampMicrosecondArray> {
+        None
+    }
+}
+
+/// Builds batches of any table.
+#[derive(Debug)]
+pub(crate) struct BatchBuilder<C> {
+    columns: C,
+    lines: Vec<u64>,
+    origin: Origin,
+    versions: Versions,
+}
+
+impl<C: TableColumns> BatchBuilder<C> {
+    pub(crate) fn new(origin: &Origin) -> Self {
+        let versions = Versions::of(origin);
+        Self { columns: C::default(), lines: Vec::new(), origin: origin.clone(), versions }
+    }
+
+    pub(crate) fn push(&mut self, record: &C::Record<'_>, line: u64) {
+        self.columns.push(record);
+        self.lines.push(line);
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        // Sizes are summed up over all columns, so not for every row.
+        let rows = self.lines.len();
+        rows >= MAX_ROWS || (rows.is_multiple_of(64) && self.columns.bytes() >= MAX_BYTES)
+    }
+
+    pub(crate) fn finish(&mut self) -> RecordBatch {
+        let columns = self.columns.finish();
+        let lines = std::mem::take(&mut self.lines);
+        let rows = lines.len();
+        let ingested = C::ingested(&columns);
+        let ingested =
+            |row: usize| ingested.filter(|array| array.is_valid(row)).map(|array| array.value(row));
+        let versions =
+            self.versions.array(lines.iter().enumerate().map(|(row, &line)| (ingested(row), line)));
+        let window = |day: Option<jiff::civil::Date>| -> ArrayRef {
+            match day {
+                Some(day) => Arc::new(Date32Array::from_value(instant::days_of(day), rows)),
+                None => Arc::new(Date32Array::new_null(rows)),
+            }
+        };
+        let extracted_at = self.origin.extracted_at.as_microsecond();
+        let mut all: Vec<ArrayRef> = vec![Arc::new(C::keys(&columns))];
+        all.extend(columns);
+        all.extend([
+            repeated(self.origin.job_id.as_deref(), rows),
+            Arc::new(Int64Array::from_value(self.origin.fragment.into(), rows)),
+            Arc::new(
+                lines.into_iter().map(|line| i64::try_from(line).unwrap_or(i64::MAX)).collect::<Int64Array>(),
+            ),
+            window(self.origin.window.map(|window| window.0)),
+            window(self.origin.window.map(|window| window.1)),
+            Arc::new(TimestampMicrosecondArray::from_value(extracted_at, rows).with_timezone("UTC"))
+                as ArrayRef,
+            Arc::new(versions),
+        ]);
+        RecordBatch::try_new(schema(C::RESOURCE), all)
+            .unwrap_or_else(|error| unreachable!("the builders make the columns of the schema: {error}"))
+    }
+}
+
+/// A column that holds the same text in every row.
+fn repeated(text: Option<&str>, rows: usize) -> ArrayRef {
+    let Some(text) = text else { return Arc::new(StringArray::new_null(rows)) };
+    let offsets = OffsetBuffer::from_repeated_length(text.len(), rows);
+    Arc::new(StringArray::new(offsets, Buffer::from_vec(text.repeat(rows).into_bytes()), None::<NullBuffer>))
+}

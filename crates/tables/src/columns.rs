@@ -1,0 +1,440 @@
+//! The builders of columns: flat buffers that values are appended to, and that become Arrow arrays without a copy.
+//!
+//! Which columns there are is generated; this is what each kind of column does.
+
+use std::sync::Arc;
+
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_array::{
+    ArrayRef, BooleanArray, Date32Array, Int64Array, ListArray, StringArray, StructArray,
+    TimestampMicrosecondArray,
+};
+use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBuffer};
+use arrow_schema::DataType;
+use backstory_formats::{Extra, Text};
+
+use crate::column::{self, Column};
+use crate::instant;
+
+/// How many rows a builder makes room for at first; it grows where that is too few.
+const ROWS: usize = 1024;
+
+/// The columns of a row: of a table, or of a struct in a list. They end with an `extra`.
+pub(crate) trait RowColumns: Default {
+    type Record<'r>;
+
+    fn push(&mut self, record: &Self::Record<'_>);
+    /// The arrays, in the order of the schema. The builder is empty afterwards.
+    fn finish(&mut self) -> Vec<ArrayRef>;
+    /// How many bytes of values the builder holds.
+    fn bytes(&self) -> usize;
+}
+
+/// The columns of a struct that stands inside a row. What they don't know goes to the row's `extra`.
+pub(crate) trait StructColumns: Default {
+    type Record<'r>;
+
+    fn push(&mut self, record: &Self::Record<'_>, extra: &mut ExtraColumn);
+    fn push_null(&mut self);
+    fn finish(&mut self) -> Vec<ArrayRef>;
+    fn bytes(&self) -> usize;
+}
+
+/// Which values are not null.
+#[derive(Debug)]
+pub(crate) struct Validity(NullBufferBuilder);
+
+impl Default for Validity {
+    fn default() -> Self {
+        Self(NullBufferBuilder::new(ROWS))
+    }
+}
+
+impl Validity {
+    fn push(&mut self, valid: bool) {
+        self.0.append(valid);
+    }
+
+    fn finish(&mut self) -> Option<NullBuffer> {
+        self.0.finish()
+    }
+}
+
+/// The ends of texts or lists, from which Arrow's offsets are made.
+#[derive(Debug)]
+struct Offsets(Vec<i32>);
+
+impl Default for Offsets {
+    fn default() -> Self {
+        Self(vec![0])
+    }
+}
+
+impl Offsets {
+    fn push(&mut self, end: usize) {
+        // Batches are cut long before 2 GiB, and so are rows.
+        self.0.push(i32::try_from(end).unwrap_or(i32::MAX));
+    }
+
+    fn finish(&mut self) -> OffsetBuffer<i32> {
+        OffsetBuffer::new(ScalarBuffer::from(std::mem::replace(&mut self.0, vec![0])))
+    }
+}
+
+/// A column of texts.
+#[derive(Debug, Default)]
+pub(crate) struct TextColumn {
+    offsets: Offsets,
+    values: Vec<u8>,
+    valid: Validity,
+}
+
+impl TextColumn {
+    pub(crate) fn push(&mut self, value: Option<&str>) {
+        match value {
+            Some(value) => {
+                self.values.extend_from_slice(value.as_bytes());
+                self.close(true);
+            }
+            None => self.push_null(),
+        }
+    }
+
+    pub(crate) fn push_null(&mut self) {
+        self.close(false);
+    }
+
+    /// Ends the value whose bytes have been appended to `values`.
+    fn close(&mut self, valid: bool) {
+        self.offsets.push(self.values.len());
+        self.valid.push(valid);
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        let values = Buffer::from_vec(std::mem::take(&mut self.values));
+        let (offsets, nulls) = (self.offsets.finish(), self.valid.finish());
+        Arc::new(StringArray::new(offsets, values, nulls))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.len() + 4 * self.offsets.0.len()
+    }
+}
+
+/// A column of integers.
+#[derive(Debug, Default)]
+pub(crate) struct IntegerColumn {
+    values: Vec<i64>,
+    valid: Validity,
+}
+
+impl IntegerColumn {
+    pub(crate) fn push(&mut self, value: Option<i64>) {
+        self.values.push(value.unwrap_or_default());
+        self.valid.push(value.is_some());
+    }
+
+    pub(crate) fn push_null(&mut self) {
+        self.push(None);
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        Arc::new(Int64Array::new(std::mem::take(&mut self.values).into(), self.valid.finish()))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        8 * self.values.len()
+    }
+}
+
+/// A column of booleans.
+#[derive(Debug)]
+pub(crate) struct BooleanColumn {
+    values: BooleanBufferBuilder,
+    valid: Validity,
+}
+
+impl Default for BooleanColumn {
+    fn default() -> Self {
+        Self { values: BooleanBufferBuilder::new(ROWS), valid: Validity::default() }
+    }
+}
+
+impl BooleanColumn {
+    pub(crate) fn push(&mut self, value: Option<bool>) {
+        self.values.append(value.unwrap_or_default());
+        self.valid.push(value.is_some());
+    }
+
+    pub(crate) fn push_null(&mut self) {
+        self.push(None);
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        Arc::new(BooleanArray::new(self.values.finish(), self.valid.finish()))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.len() / 8
+    }
+}
+
+/// A column of UTC instants. One that can't be read stays in `extra`.
+#[derive(Debug, Default)]
+pub(crate) struct TimestampColumn {
+    values: Vec<i64>,
+    valid: Validity,
+}
+
+impl TimestampColumn {
+    pub(crate) fn push(&mut self, name: &'static str, text: Option<&str>, extra: &mut ExtraColumn) {
+        let micros = text.and_then(instant::micros);
+        if let (Some(text), None) = (text, micros) {
+            extra.put_text(name, text);
+        }
+        self.values.push(micros.unwrap_or_default());
+        self.valid.push(micros.is_some());
+    }
+
+    pub(crate) fn push_null(&mut self) {
+        self.values.push(0);
+        self.valid.push(false);
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        let values = std::mem::take(&mut self.values).into();
+        Arc::new(TimestampMicrosecondArray::new(values, self.valid.finish()).with_timezone("UTC"))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        8 * self.values.len()
+    }
+}
+
+/// A column of days. One that can't be read stays in `extra`.
+#[derive(Debug, Default)]
+pub(crate) struct DateColumn {
+    values: Vec<i32>,
+    valid: Validity,
+}
+
+impl DateColumn {
+    pub(crate) fn push(&mut self, name: &'static str, text: Option<&str>, extra: &mut ExtraColumn) {
+        let days = text.and_then(instant::days);
+        if let (Some(text), None) = (text, days) {
+            extra.put_text(name, text);
+        }
+        self.values.push(days.unwrap_or_default());
+        self.valid.push(days.is_some());
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        Arc::new(Date32Array::new(std::mem::take(&mut self.values).into(), self.valid.finish()))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        4 * self.values.len()
+    }
+}
+
+/// A column of lists of texts.
+#[derive(Debug, Default)]
+pub(crate) struct TextsColumn {
+    offsets: Offsets,
+    items: TextColumn,
+    valid: Validity,
+}
+
+impl TextsColumn {
+    pub(crate) fn push(&mut self, texts: Option<&[Text<'_>]>) {
+        for text in texts.unwrap_or_default() {
+            self.items.push(Some(text));
+        }
+        self.offsets.push(self.items.offsets.0.len() - 1);
+        self.valid.push(texts.is_some());
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        let (offsets, nulls) = (self.offsets.finish(), self.valid.finish());
+        Arc::new(ListArray::new(column::element(DataType::Utf8), offsets, self.items.finish(), nulls))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.items.bytes() + 4 * self.offsets.0.len()
+    }
+}
+
+/// A column of lists of structs.
+#[derive(Debug, Default)]
+pub(crate) struct ListColumn<C> {
+    offsets: Offsets,
+    items: C,
+    len: usize,
+    valid: Validity,
+}
+
+impl<C: RowColumns> ListColumn<C> {
+    pub(crate) fn push(&mut self, records: Option<&[C::Record<'_>]>) {
+        for record in records.unwrap_or_default() {
+            self.items.push(record);
+            self.len += 1;
+        }
+        self.offsets.push(self.len);
+        self.valid.push(records.is_some());
+    }
+
+    pub(crate) fn finish(&mut self, columns: &[Column]) -> ArrayRef {
+        let fields = column::element_fields(columns);
+        self.len = 0;
+        let items = StructArray::new(fields.clone(), self.items.finish(), None);
+        let (offsets, nulls) = (self.offsets.finish(), self.valid.finish());
+        Arc::new(ListArray::new(column::element(DataType::Struct(fields)), offsets, Arc::new(items), nulls))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.items.bytes() + 4 * self.offsets.0.len()
+    }
+}
+
+/// A column of structs.
+#[derive(Debug, Default)]
+pub(crate) struct StructColumn<C> {
+    fields: C,
+    valid: Validity,
+}
+
+impl<C: StructColumns> StructColumn<C> {
+    pub(crate) fn push(
+        &mut self,
+        name: &'static str,
+        record: Option<&C::Record<'_>>,
+        extra: &mut ExtraColumn,
+    ) {
+        match record {
+            Some(record) => {
+                extra.enter(name);
+                self.fields.push(record, extra);
+                extra.leave();
+            }
+            None => self.fields.push_null(),
+        }
+        self.valid.push(record.is_some());
+    }
+
+    pub(crate) fn push_null(&mut self) {
+        self.fields.push_null();
+        self.valid.push(false);
+    }
+
+    pub(crate) fn finish(&mut self, columns: &[Column]) -> ArrayRef {
+        let nulls = self.valid.finish();
+        Arc::new(StructArray::new(column::fields(columns), self.fields.finish(), nulls))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.fields.bytes()
+    }
+}
+
+/// The column of what the schema doesn't know: the JSON text of an object, written in place, or null when there is
+/// nothing.
+#[derive(Debug, Default)]
+pub(crate) struct ExtraColumn {
+    texts: TextColumn,
+    /// Whether something has been written for the present row.
+    any: bool,
+    /// The names of the structs around the present place, from the row inwards; the first `opened` stand in the text.
+    path: Vec<&'static str>,
+    opened: usize,
+}
+
+impl ExtraColumn {
+    /// Begins a row with the unknown keys that stand directly in it.
+    pub(crate) fn begin(&mut self, extra: &Extra<'_>) {
+        self.any = false;
+        self.put_all(extra);
+    }
+
+    pub(crate) fn end(&mut self) {
+        if self.any {
+            self.texts.values.push(b'}');
+        }
+        self.texts.close(self.any);
+    }
+
+    fn enter(&mut self, name: &'static str) {
+        self.path.push(name);
+    }
+
+    fn leave(&mut self) {
+        self.path.pop();
+        if self.opened > self.path.len() {
+            self.opened = self.path.len();
+            self.texts.values.push(b'}');
+        }
+    }
+
+    pub(crate) fn put_all(&mut self, extra: &Extra<'_>) {
+        for (key, json) in extra.iter() {
+            self.put(key, json);
+        }
+    }
+
+    fn put_text(&mut self, key: &str, text: &str) {
+        self.put_key(key);
+        write_json_text(&mut self.texts.values, text);
+    }
+
+    fn put(&mut self, key: &str, json: &str) {
+        self.put_key(key);
+        self.texts.values.extend_from_slice(json.as_bytes());
+    }
+
+    fn put_key(&mut self, key: &str) {
+        if !self.any {
+            self.texts.values.push(b'{');
+            self.any = true;
+        }
+        while let Some(name) = self.path.get(self.opened) {
+            separate(&mut self.texts.values);
+            write_json_text(&mut self.texts.values, name);
+            self.texts.values.extend_from_slice(b":{");
+            self.opened += 1;
+        }
+        separate(&mut self.texts.values);
+        write_json_text(&mut self.texts.values, key);
+        self.texts.values.push(b':');
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        self.texts.finish()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.texts.bytes()
+    }
+}
+
+/// Puts a comma between two entries of an object. No value ends with an opening brace, so one at the end is the object's.
+fn separate(json: &mut Vec<u8>) {
+    if json.last() != Some(&b'{') {
+        json.push(b',');
+    }
+}
+
+/// Writes a JSON text with the fewest escapes.
+pub(crate) fn write_json_text(json: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    json.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => json.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => {
+                json.extend_from_slice(b"\\u00");
+                json.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+            }
+            _ => json.push(byte),
+        }
+    }
+    json.push(b'"');
+}

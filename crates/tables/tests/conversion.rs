@@ -1,0 +1,271 @@
+//! What a conversion does with good rows, bad rows, cut files, and a caller that stops it.
+
+mod examples;
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use backstory_tables::{
+    BadRows, Conversion, CsvTables, Error, ErrorKind, Origin, ParquetOptions, Resource, SourceFormat, Summary,
+};
+use examples::{ACTIVITIES, origin};
+use jiff::civil::date;
+
+/// A file that the test can look into.
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Shared {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn quarantine(&self, max: u64) -> BadRows {
+        let out = self.clone();
+        BadRows::quarantine(max, move || Ok(Box::new(out)))
+    }
+}
+
+fn activities() -> Conversion {
+    Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin()).with_file_name("a.jsonl")
+}
+
+fn contacts(format: SourceFormat) -> Conversion {
+    Conversion::new(Resource::Contacts, format, Origin::offline(jiff::Timestamp::UNIX_EPOCH))
+        .with_file_name("c")
+}
+
+fn parquet(export: &[u8], bad_rows: &mut BadRows) -> Result<Summary, Error> {
+    activities().to_parquet(export, io::sink(), &ParquetOptions::default(), bad_rows)
+}
+
+fn csv(export: &str) -> [String; 3] {
+    let (mut a, mut p, mut c) = (Vec::new(), Vec::new(), Vec::new());
+    activities()
+        .to_csv(export.as_bytes(), CsvTables::activities(&mut a, &mut p, &mut c), &mut BadRows::fail())
+        .unwrap();
+    [a, p, c].map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+#[test]
+fn the_summary_counts_rows_children_and_months() {
+    let summary = parquet(ACTIVITIES.as_bytes(), &mut BadRows::fail()).unwrap();
+    assert_eq!((summary.rows, summary.participants, summary.campaigns, summary.bad_rows), (3, 6, 1, 0));
+    assert_eq!(summary.bytes_in, ACTIVITIES.len() as u64);
+    assert_eq!(summary.activities_by_month().into_iter().collect::<Vec<_>>(), [(date(2026, 3, 1), 3)]);
+    assert_eq!(summary.days(), Some((date(2026, 3, 4), date(2026, 3, 6))));
+}
+
+#[test]
+fn relational_tables_are_joined_by_key_and_ordinal() {
+    let [activities, participants, campaigns] = csv(ACTIVITIES);
+    let rows = |text: &str| -> Vec<std::collections::HashMap<String, String>> {
+        csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect()
+    };
+    let (activities, participants, campaigns) = (rows(&activities), rows(&participants), rows(&campaigns));
+    assert_eq!((activities.len(), participants.len(), campaigns.len()), (3, 6, 1));
+    assert_eq!(activities[0]["timestamp"], "2026-03-04T09:08:51Z");
+    assert_eq!(activities[0]["stats_total_participants"], "2");
+    assert_eq!(activities[0]["crm_status_opportunity_account_name"], "Quillmark Ltd");
+    assert_eq!(activities[0]["attachment_file_names"], r#"["quote-v2.pdf"]"#);
+    assert_eq!(activities[1]["crm_status_opportunity_account_name"], "");
+    assert_eq!(activities[1]["all_day"], "false");
+    assert_eq!(activities[2]["_window_end"], "2026-03-31");
+    let child = &participants[3];
+    assert_eq!((&*child["_key"], &*child["ordinal"], &*child["uid"]), ("mt-000000001", "2", "mt-000000001"));
+    assert_eq!(child["_version"], activities[1]["_version"]);
+    assert_eq!(participants[2]["team_name"], "West");
+    assert_eq!((&*campaigns[0]["_key"], &*campaigns[0]["end_date"]), ("em-000000001", "2026-03-31"));
+}
+
+#[test]
+fn csv_files_of_an_empty_export_have_their_headers() {
+    let [activities, participants, campaigns] = csv("");
+    assert!(activities.starts_with("_key,uid,type,") && activities.lines().count() == 1);
+    assert!(participants.starts_with("_key,ordinal,uid,peopleai_id,"));
+    assert!(campaigns.starts_with("_key,ordinal,uid,crm_id,name,start_date,end_date,extra,_version"));
+}
+
+#[test]
+fn the_described_columns_are_those_of_the_files() {
+    let headers = csv("").map(|text| text.trim_end().to_owned());
+    let described = backstory_tables::describe_relational(Resource::Activities);
+    let names = described
+        .iter()
+        .map(|table| table.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>().join(","));
+    assert_eq!(names.collect::<Vec<_>>(), headers);
+    for resource in Resource::ALL {
+        let nested = backstory_tables::describe_nested(*resource);
+        let top: Vec<&str> = nested
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .filter(|name| !name.contains('.'))
+            .collect();
+        let schema = backstory_tables::schema(*resource);
+        assert_eq!(top, schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_bad_row_is_refused_with_its_position() {
+    let error = parquet(b"{\"uid\":\"a\"}\n{\"uid\":\n", &mut BadRows::fail()).unwrap_err();
+    assert_eq!((error.kind(), error.position().unwrap().line), (ErrorKind::BadRow, 2));
+    assert_eq!(error.to_string(), "a row of a.jsonl can't be read; quarantine bad rows to go on without it");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.starts_with("record 2, line 2, byte 12: "), "{cause}");
+}
+
+#[test]
+fn quarantined_rows_keep_their_place_their_reason_and_their_bytes() {
+    let out = Shared::default();
+    let mut bad_rows = out.quarantine(10);
+    let summary = parquet(b"{\"uid\":\"a\"}\n{\"uid\":\n\xff\n{\"uid\":\"b\"}\n", &mut bad_rows).unwrap();
+    assert_eq!((summary.rows, summary.bad_rows), (2, 2));
+    assert_eq!(bad_rows.finish().unwrap(), 2);
+    let text = out.text();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["file"], "a.jsonl");
+    assert_eq!(
+        (&lines[0]["record"], &lines[0]["line"], &lines[0]["byte"]),
+        (&2.into(), &2.into(), &12.into())
+    );
+    assert_eq!((&lines[0]["encoding"], &lines[0]["raw"]), (&"utf-8".into(), &"{\"uid\":".into()));
+    assert!(lines[0]["reason"].as_str().unwrap().contains("isn't a JSON object"));
+    assert_eq!((&lines[1]["encoding"], &lines[1]["raw"]), (&"base64".into(), &"/w==".into()));
+}
+
+#[test]
+fn one_bad_row_more_than_allowed_is_an_error() {
+    let out = Shared::default();
+    let mut bad_rows = out.quarantine(1);
+    let error = parquet(b"{\"uid\":\"a\"}\n1\n2\n", &mut bad_rows).unwrap_err();
+    assert_eq!((error.kind(), bad_rows.count()), (ErrorKind::TooManyBadRows, 1));
+}
+
+#[test]
+fn an_unopened_quarantine_is_never_created() {
+    let mut bad_rows = BadRows::quarantine(1, || panic!("opened without a bad row"));
+    parquet(ACTIVITIES.as_bytes(), &mut bad_rows).unwrap();
+    assert_eq!(bad_rows.finish().unwrap(), 0);
+}
+
+#[test]
+fn a_cut_file_a_refusal_and_html_are_never_quarantined() {
+    for export in [
+        &b"{\"uid\":\"a\"}\n{\"uid\":\"b"[..],
+        b"{\"error\":\"NotFoundException\",\"message\":\"HTTP 404 Not Found\"}\n",
+        b"<html>\n",
+    ] {
+        let error = parquet(export, &mut Shared::default().quarantine(10)).unwrap_err();
+        assert!(error.is_suspect_file(), "{error}");
+    }
+}
+
+#[test]
+fn a_copy_without_bad_rows_is_the_input_byte_for_byte() {
+    for export in ["", "{\"uid\":\"a\"}", "\u{feff}{\"uid\":\"a\"}\r\n\r\n  {\"uid\":\"b\"} \n\n"] {
+        let mut copy = Vec::new();
+        activities().copy_checked(export.as_bytes(), &mut copy, &mut BadRows::fail()).unwrap();
+        assert_eq!(String::from_utf8(copy).unwrap(), export);
+    }
+    let export = "\"email\",phone\r\n\"a\nb\",1\r\n";
+    let mut copy = Vec::new();
+    contacts(SourceFormat::Csv).copy_checked(export.as_bytes(), &mut copy, &mut BadRows::fail()).unwrap();
+    assert_eq!(String::from_utf8(copy).unwrap(), export);
+}
+
+/// Gives its bytes in pieces of a size.
+struct Pieces<'a>(&'a [u8], usize);
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.1.min(self.0.len()).min(buffer.len());
+        buffer[..len].copy_from_slice(&self.0[..len]);
+        self.0 = &self.0[len..];
+        Ok(len)
+    }
+}
+
+#[test]
+fn a_copy_leaves_out_bad_rows_and_nothing_else_however_it_is_read() {
+    let long = "x".repeat(500);
+    let export = format!("{{\"uid\":\"a\"}}\nbad\n\n{{\"uid\":\"b\"}}\n{long}\n{{\"uid\":\"c\"}}\nworse\n");
+    for size in [1, 3, 50, 10_000] {
+        let (mut copy, out) = (Vec::new(), Shared::default());
+        let summary = activities()
+            .with_max_row_bytes(100)
+            .copy_checked(Pieces(export.as_bytes(), size), &mut copy, &mut out.quarantine(10))
+            .unwrap();
+        assert_eq!(String::from_utf8(copy).unwrap(), "{\"uid\":\"a\"}\n\n{\"uid\":\"b\"}\n{\"uid\":\"c\"}\n");
+        assert_eq!((summary.rows, summary.bad_rows), (3, 3));
+    }
+}
+
+#[test]
+fn contacts_delivered_as_json_are_copied_as_a_list() {
+    let export = "{\"data\":[{\"email\":\"a\"}, 7 ,{\"email\":\"b\"}]}";
+    let (mut copy, out) = (Vec::new(), Shared::default());
+    contacts(SourceFormat::Json).copy_checked(export.as_bytes(), &mut copy, &mut out.quarantine(10)).unwrap();
+    assert_eq!(String::from_utf8(copy).unwrap(), "[{\"email\":\"a\"},\n{\"email\":\"b\"}]\n");
+}
+
+#[test]
+fn a_set_flag_stops_the_conversion() {
+    let flag = Arc::new(AtomicBool::new(false));
+    let setter = Arc::clone(&flag);
+    let error = activities()
+        .with_cancellation(flag)
+        .with_progress(move |progress| setter.store(progress.rows > 0, Ordering::Relaxed))
+        .to_parquet(
+            Pieces(ACTIVITIES.as_bytes(), 2_000),
+            io::sink(),
+            &ParquetOptions::default(),
+            &mut BadRows::fail(),
+        )
+        .unwrap_err();
+    assert!(error.is_cancelled());
+}
+
+#[test]
+fn a_reader_or_writer_that_fails_is_named() {
+    struct Broken;
+    impl Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("cable"))
+        }
+    }
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::new(io::ErrorKind::StorageFull, "disk"))
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let read = activities().to_batches(Broken, |_| Ok(()), &mut BadRows::fail()).unwrap_err();
+    assert_eq!((read.kind(), read.to_string().as_str()), (ErrorKind::Read, "can't read a.jsonl"));
+    let options = ParquetOptions::default();
+    let write =
+        activities().to_parquet(ACTIVITIES.as_bytes(), Broken, &options, &mut BadRows::fail()).unwrap_err();
+    assert_eq!(write.kind(), ErrorKind::Write);
+}
+
+#[test]
+fn a_form_that_a_resource_never_has_is_refused() {
+    let error = Conversion::new(Resource::Activities, SourceFormat::Csv, origin())
+        .to_batches(&b""[..], |_| Ok(()), &mut BadRows::fail())
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Format);
+}
