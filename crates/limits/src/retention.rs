@@ -41,12 +41,11 @@ impl FileRetention {
     /// creation to be sure of a file that is said to be there, and its end to be sure of one that is said to be gone.
     pub fn at(self, since: Timestamp, now: Timestamp) -> Retention {
         let age = since.duration_until(now);
-        match self.keeps.checked_sub(age) {
-            Some(left) if left > SignedDuration::ZERO => Retention::Left(left),
-            Some(over) => Retention::ExpiredSince(over.abs()),
-            // Only an absurd age overflows; its sign tells which side it is on.
-            None if age.is_negative() => Retention::Left(SignedDuration::MAX),
-            None => Retention::ExpiredSince(SignedDuration::MAX),
+        let left = self.keeps.saturating_sub(age);
+        if left > SignedDuration::ZERO {
+            Retention::Left(left)
+        } else {
+            Retention::ExpiredSince(age.saturating_sub(self.keeps))
         }
     }
 

@@ -19,6 +19,8 @@ fn a_range_counts_both_of_its_ends() {
 fn a_range_that_runs_backwards_cannot_be_built() {
     let error = DateRange::new(date(2026, 3, 2), date(2026, 3, 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::StartAfterEnd);
+    assert!(!error.is_use_limit());
+    assert!(format!("{error:?}").contains("StartAfterEnd"));
     assert_eq!(
         error.to_string(),
         "the range starts on 2026-03-02, after its end on 2026-03-01; swap the two, or correct one"
@@ -52,6 +54,11 @@ fn a_year_is_legal_as_a_snapshot_and_a_leap_years_last_day_is_not() {
     assert!(error.is_use_limit());
     assert!(error.to_string().contains("at most 1 year"), "{error}");
     assert!(error.to_string().contains("leap year"), "{error}");
+    // The reason is given where it applies, and only there.
+    let wider = snapshot.check(range("2024-01-01..2025-01-01")).unwrap_err();
+    assert!(!wider.to_string().contains("leap year"), "{wider}");
+    let other = limits.delta_range.check(range("2024-01-01..2024-12-31")).unwrap_err();
+    assert!(!other.to_string().contains("leap year"), "{other}");
     // Not a calendar year, but 366 days all the same.
     assert!(snapshot.check(range("2025-07-01..2026-07-01")).is_err());
 }
@@ -61,6 +68,7 @@ fn fourteen_days_are_legal_as_a_delta_and_fifteen_are_not() {
     let limits = UseLimits::published();
     let delta = limits.range_limit(ExportKind::Delta);
     delta.check(range("2026-01-01..2026-01-14")).unwrap();
+    assert_eq!((delta.max_days(), delta.subject()), (14, "a delta"));
     let error = delta.check(range("2026-01-01..2026-01-15")).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -122,6 +130,16 @@ fn kinds_are_read_in_any_case_and_an_unknown_one_names_the_choices() {
     assert_eq!("Delta".parse::<ExportKind>().unwrap(), ExportKind::Delta);
     let error = "full".parse::<ExportKind>().unwrap_err();
     assert!(error.to_string().contains("`snapshot`") && error.to_string().contains("`delta`"));
+}
+
+#[test]
+fn a_range_covers_what_lies_within_both_of_its_ends() {
+    let march = range("2026-03-01..2026-03-31");
+    assert_eq!(format!("{march:?}"), "DateRange(2026-03-01..2026-03-31)");
+    assert!(march.covers(march));
+    assert!(march.covers(range("2026-03-31")));
+    assert!(!march.covers(range("2026-02-28..2026-03-15")));
+    assert!(!march.covers(range("2026-03-15..2026-04-01")));
 }
 
 #[test]

@@ -80,6 +80,21 @@ fn behind_other_programs_jobs_only_two_of_ours_wait() {
 }
 
 #[test]
+fn two_of_ours_wait_beside_two_that_run_though_others_wait_too() {
+    let mut pool = pool();
+    for (request, id) in [("a", "1"), ("b", "2")] {
+        let slot = pool.reserve(request, at(0)).unwrap();
+        pool.bind(slot, id);
+        pool.update(id, Phase::Running);
+    }
+    let ours = [listed("1", Phase::Running, 1, "a"), listed("2", Phase::Running, 1, "b")];
+    pool.observe(ours.into_iter().chain([foreign("3", Phase::Waiting)]), at(60));
+    pool.reserve("c", at(60)).unwrap();
+    pool.reserve("d", at(60)).unwrap();
+    assert_eq!((pool.ours(), pool.waiting()), (4, 2));
+}
+
+#[test]
 fn without_a_waiting_share_a_job_starts_only_where_it_runs_at_once() {
     let mut pool = SlotPool::new(SlotPolicy { running: 1, waiting: 0, ..SlotPolicy::default() });
     pool.observe([foreign("1", Phase::Running), foreign("2", Phase::Running)], at(0));
