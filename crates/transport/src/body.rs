@@ -16,6 +16,11 @@ use crate::error::{Error, ErrorKind};
 /// A reply's body: chunks of bytes as they arrive.
 pub struct Body(UnsyncBoxBody<Bytes, Error>);
 
+/// Marks a reply whose body ends when the connection does: with neither a length nor chunks, its end can't be told from
+/// a cut (RFC 9112, section 6.3). Adapters put it among the extensions of such a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnprovenEnd;
+
 impl Body {
     /// Wraps another implementation's body.
     pub fn new<B>(body: B) -> Self

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Timeout,
     /// The connection broke before the reply began. The server may have acted on the request.
     Interrupted,
+    /// The server redirected in circles, to nowhere, or to where it is not safe to follow.
+    Redirect,
     /// The body ended before it was whole, or its framing was torn.
     BodyCut,
     /// The body stopped flowing.
@@ -69,7 +71,8 @@ impl Error {
                 | ErrorKind::BodyCut
                 | ErrorKind::BodyStalled
         );
-        let unsent = matches!(kind, ErrorKind::Setup | ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Layer);
+        let unsent =
+            matches!(kind, ErrorKind::Setup | ErrorKind::Connect | ErrorKind::Tls | ErrorKind::Layer);
         Self(Box::new(Inner {
             kind,
             target: None,
@@ -191,7 +194,9 @@ impl fmt::Display for Error {
         }
         f.write_str(&self.0.message)?;
         match (self.0.attempts, self.0.elapsed) {
-            (attempts @ 2.., Some(elapsed)) => write!(f, " ({attempts} attempts in {:.1} s)", elapsed.as_secs_f64()),
+            (attempts @ 2.., Some(elapsed)) => {
+                write!(f, " ({attempts} attempts in {:.1} s)", elapsed.as_secs_f64())
+            }
             (attempts @ 2.., None) => write!(f, " ({attempts} attempts)"),
             _ => Ok(()),
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use crate::http_date::http_date;
+use crate::retry::Attempts;
 use crate::service::Response;
 
 /// How many bytes of an error body are kept.
@@ -35,8 +37,10 @@ pub struct Refusal {
     pub request_id: Option<String>,
     /// For how long the server asks to be left alone; never more than what the header said.
     pub retry_after: Option<RetryAfter>,
-    /// The server's time, from its `Date` header, as it was sent.
+    /// The server's time, from its `Date` header, as it was sent; [`http_date`] reads it.
     pub date: Option<String>,
+    /// How often the request was tried, where a [`Retry`](crate::Retry) layer has counted; else 1.
+    pub attempts: u32,
 }
 
 /// A `Retry-After` header in either form (RFC 9110, section 10.2.3).
@@ -66,6 +70,7 @@ impl Refusal {
         }
         let mut refusal = Self::from_parts(head.status, &head.headers, &raw);
         refusal.body_error = body_error;
+        refusal.attempts = head.extensions.get::<Attempts>().map_or(1, |attempts| attempts.count);
         refusal
     }
 
@@ -86,12 +91,19 @@ impl Refusal {
             request_id: request_id(headers).or_else(|| text("id")),
             retry_after: header(headers, "retry-after").map(RetryAfter::parse),
             date: header(headers, "date").map(str::to_owned),
+            attempts: 1,
         }
     }
 
     /// Whether the status says that the same call may succeed later: 408, 429, 500, 502, 503, 504 (contract (h.2)).
     pub fn is_transient(&self) -> bool {
         is_transient(self.status)
+    }
+
+    /// For how long the server asks to be left alone, whichever form its `Retry-After` has. A date counts from the
+    /// reply's own `Date`, so that the client's clock doesn't matter; without one it can't be told.
+    pub fn retry_delay(&self) -> Option<Duration> {
+        self.retry_after.as_ref()?.delay(self.date.as_deref())
     }
 
     /// Whether the server says that it is asked too often or holds too much already.
@@ -112,6 +124,21 @@ impl RetryAfter {
             Err(_) => Self::At(text.trim().to_owned()),
         }
     }
+
+    fn delay(&self, date: Option<&str>) -> Option<Duration> {
+        match self {
+            Self::After(delay) => Some(*delay),
+            // A moment that has passed already asks for no delay.
+            Self::At(text) => Some(
+                Duration::try_from(http_date(text)?.duration_since(http_date(date?)?)).unwrap_or_default(),
+            ),
+        }
+    }
+}
+
+/// For how long the sender of these headers asks to be left alone.
+pub(crate) fn retry_delay(headers: &HeaderMap) -> Option<Duration> {
+    RetryAfter::parse(header(headers, "retry-after")?).delay(header(headers, "date"))
 }
 
 fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -142,7 +169,8 @@ impl fmt::Display for Refusal {
                 f.write_str(": ")?;
                 write_short(f, raw)?;
             }
-            None => f.write_str(self.status.canonical_reason().map_or("", |_| ": "))
+            None => f
+                .write_str(self.status.canonical_reason().map_or("", |_| ": "))
                 .and_then(|()| f.write_str(self.status.canonical_reason().unwrap_or_default()))?,
         }
         self.request_id.as_ref().map_or(Ok(()), |id| write!(f, " [request {id}]"))
@@ -178,12 +206,24 @@ mod tests {
 
     #[test]
     fn every_known_envelope_is_understood() {
-        let bulk = refusal(400, r#"{"error":"BadRequestException","message":"Invalid parameter format: exportType"}"#);
+        let bulk = refusal(
+            400,
+            r#"{"error":"BadRequestException","message":"Invalid parameter format: exportType"}"#,
+        );
         assert_eq!(bulk.to_string(), "HTTP 400 (BadRequestException): Invalid parameter format: exportType");
-        let rest = refusal(401, r#"{"code":401,"id":"ab12","message":"no","path":"/x","timestamp":"01-02-2026 03:04:05"}"#);
+        let rest = refusal(
+            401,
+            r#"{"code":401,"id":"ab12","message":"no","path":"/x","timestamp":"01-02-2026 03:04:05"}"#,
+        );
         assert_eq!(rest.to_string(), "HTTP 401: no [request ab12]");
-        assert_eq!(refusal(422, r#"{"code":422,"message":"Invalid date filters range"}"#).message.unwrap(), "Invalid date filters range");
-        assert_eq!(refusal(400, r#"{"message":"report.filter.invalid"}"#).message.unwrap(), "report.filter.invalid");
+        assert_eq!(
+            refusal(422, r#"{"code":422,"message":"Invalid date filters range"}"#).message.unwrap(),
+            "Invalid date filters range"
+        );
+        assert_eq!(
+            refusal(400, r#"{"message":"report.filter.invalid"}"#).message.unwrap(),
+            "report.filter.invalid"
+        );
         let oauth = refusal(401, r#"{"error":"invalid_client","error_description":"bad secret"}"#);
         assert_eq!(oauth.to_string(), "HTTP 401 (invalid_client): bad secret");
     }
@@ -207,5 +247,25 @@ mod tests {
     fn retry_after_is_read_in_both_forms() {
         assert_eq!(RetryAfter::parse("7"), RetryAfter::After(Duration::from_secs(7)));
         assert!(matches!(RetryAfter::parse("Fri, 06 Mar 2026 00:00:00 GMT"), RetryAfter::At(_)));
+    }
+
+    #[test]
+    fn a_date_to_wait_for_counts_from_the_servers_own_clock() {
+        let delay = |retry_after: &str, date: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert("retry-after", retry_after.parse().unwrap());
+            if let Some(date) = date {
+                headers.insert("date", date.parse().unwrap());
+            }
+            let refusal = Refusal::from_parts(StatusCode::TOO_MANY_REQUESTS, &headers, b"");
+            assert_eq!(refusal.retry_delay(), retry_delay(&headers));
+            refusal.retry_delay().map(|delay| delay.as_secs())
+        };
+        let (noon, later) = ("Fri, 06 Mar 2026 12:00:00 GMT", "Fri, 06 Mar 2026 12:01:30 GMT");
+        assert_eq!(delay(later, Some(noon)), Some(90));
+        assert_eq!(delay(noon, Some(later)), Some(0));
+        assert_eq!(delay(later, None), None);
+        assert_eq!(delay("soon", Some(noon)), None);
+        assert_eq!(delay("7", None), Some(7));
     }
 }

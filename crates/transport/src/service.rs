@@ -41,3 +41,24 @@ impl<S: HttpService + ?Sized> HttpService for Box<S> {
         (**self).send(request).await
     }
 }
+
+#[cfg(feature = "test-util")]
+mod mock {
+    #![allow(missing_docs, reason = "mockall documents what it generates")]
+
+    use super::{Error, HttpService, Request, Response, async_trait};
+
+    mockall::mock! {
+        /// A mock of the port, made by mockall: `expect_send()` says what it answers.
+        #[derive(Debug)]
+        pub HttpService {}
+
+        #[async_trait]
+        impl HttpService for HttpService {
+            async fn send(&self, request: Request) -> Result<Response, Error>;
+        }
+    }
+}
+
+#[cfg(feature = "test-util")]
+pub use mock::MockHttpService;

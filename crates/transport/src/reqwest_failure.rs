@@ -1,0 +1,120 @@
+//! What reqwest's errors mean: whether anything was sent, whether another attempt may help, and words for people.
+
+use std::error::Error as StdError;
+use std::io;
+use std::time::Duration;
+
+use http::Uri;
+use rustls::CertificateError;
+
+use crate::error::{Error, ErrorKind};
+
+/// What else may explain a failure.
+#[derive(Clone, Debug)]
+pub(crate) struct Situation {
+    /// What names the proxy that is in use, if one is.
+    pub(crate) proxied_by: Option<&'static str>,
+    /// Whether the machine has no CA certificates at all.
+    pub(crate) no_roots: bool,
+    pub(crate) connect_timeout: Duration,
+}
+
+/// No reply began.
+pub(crate) fn request_failure(error: reqwest::Error, situation: &Situation, uri: &Uri) -> Error {
+    // The address may hold credentials; it is told, without them, by the error's target.
+    let error = error.without_url();
+    let (kind, message) = if error.is_builder() {
+        (ErrorKind::Setup, "the request can't be sent as it is".to_owned())
+    } else if !error.is_connect() {
+        let message = "the connection broke before a reply began, or what came back is not HTTP";
+        (ErrorKind::Interrupted, message.to_owned())
+    } else if let Some(tls) = find::<rustls::Error>(&error) {
+        (ErrorKind::Tls, tls_message(tls, situation, uri))
+    } else {
+        (ErrorKind::Connect, connect_message(&error, situation, uri))
+    };
+    Error::new(kind, message).with_source(error)
+}
+
+/// The body did not come whole.
+pub(crate) fn body_failure(error: reqwest::Error) -> Error {
+    Error::new(ErrorKind::BodyCut, "the connection broke before the body was whole")
+        .with_source(error.without_url())
+}
+
+fn connect_message(error: &reqwest::Error, situation: &Situation, uri: &Uri) -> String {
+    let address = address(uri);
+    let mut message = if error.is_timeout() {
+        format!("no connection to {address} within {} s", situation.connect_timeout.as_secs_f64())
+    } else if error.is_dns() {
+        format!(
+            "the name {} was not found; is the address right, and the network up?",
+            uri.host().unwrap_or_default()
+        )
+    } else if find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        format!("nobody answers at {address}; is the address right?")
+    } else {
+        format!("no connection to {address} came about")
+    };
+    if let Some(proxied_by) = situation.proxied_by {
+        message.push_str(&format!(" (a proxy is set by {proxied_by}: is it right?)"));
+    }
+    message
+}
+
+fn tls_message(error: &rustls::Error, situation: &Situation, uri: &Uri) -> String {
+    let address = address(uri);
+    if situation.no_roots {
+        return format!(
+            "the certificate of {address} can't be checked: this machine has no CA certificates; \
+             install its package of them (often named ca-certificates), or name a CA file"
+        );
+    }
+    match error {
+        rustls::Error::InvalidCertificate(reason) => {
+            let reason = match reason {
+                CertificateError::UnknownIssuer => {
+                    "was not issued by an authority that is trusted here; \
+                     where a company's proxy re-signs traffic, name the company's CA file"
+                }
+                CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                    "has expired; is this machine's clock right?"
+                }
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                    "is not valid yet; is this machine's clock right?"
+                }
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    "is for another name; is the address right?"
+                }
+                _ => "was not accepted",
+            };
+            format!("the certificate of {address} {reason}")
+        }
+        rustls::Error::InvalidMessage(_) => {
+            format!("what answers at {address} does not speak TLS; should the address begin with http://?")
+        }
+        _ => format!("no secure connection to {address} came about"),
+    }
+}
+
+fn address(uri: &Uri) -> String {
+    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
+    format!("{}:{port}", uri.host().unwrap_or_default())
+}
+
+/// The first error of a type in a chain. An [`io::Error`] hides the error that it was made of: its own
+/// [`source`](StdError::source) is already the one after.
+pub(crate) fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let hidden = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if let Some(found) = hidden.and_then(|hidden| find::<T>(hidden)) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
