@@ -257,36 +257,49 @@ pub(crate) struct ContactsExportRequest {
 /// An export job, as the service describes it. Every field but the id may be missing.
 ///
 /// Contract (c.2).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Job {
     /// The job's id. Seen as a string and as a number; kept as text.
     pub job_id: JobId,
     /// Where an export job is in its life.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<JobState>,
     /// Echo of the request, in the request's own case; activities only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub export_type: Option<String>,
     /// Echo of the request; activities only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub activity_type: Option<String>,
     /// Echo of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub output_format: Option<String>,
     /// Echo of the request, a UTC day.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_date: Option<Date>,
     /// Echo of the request, a UTC day; included.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_date: Option<Date>,
     /// When the job was created, by the server's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_created_time: Option<Timestamp>,
     /// When the job began to run; missing while it is queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_start_time: Option<Timestamp>,
     /// When the job ended; missing until then.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_end_time: Option<Timestamp>,
     /// Size of the result; bytes or records, nobody has said which (j.16).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub results_size: Option<i64>,
     /// Parts that the result can be fetched in (j.13).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fragments: Option<i64>,
     /// The request as JSON text; contacts only (d.2).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub params: Option<String>,
     /// Everything else that the service sent, and values of another type than expected.
+    #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
 

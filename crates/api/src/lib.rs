@@ -1,1 +1,88 @@
-//! Under construction.
+//! A client of the Backstory (formerly People.ai) bulk export API.
+//!
+//! One facade for each resource, and one handle for each job: create an export job within the use limits, wait for it from
+//! any process, and read its result as a file, as bytes, or record by record. What the API is known to do, and what nobody
+//! knows of it, stands in `docs/contract.md`; its sections are cited here as "contract (c.1)".
+//!
+//! ```
+//! use backstory_api::{BaseUrl, Client, DEFAULT_BASE_URL};
+//! use backstory_auth::Credentials;
+//! use backstory_limits::ExportKind;
+//! use futures_util::StreamExt as _;
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use backstory_transport::{Scripted, ScriptedService};
+//! # let adapter = ScriptedService::new([
+//! #     Scripted::ok(r#"{"access_token":"t","token_type":"bearer","expires_in":7200}"#),
+//! #     Scripted::ok(r#"{"job_id":"100042","state":"Queued"}"#),
+//! #     Scripted::ok(r#"{"job_id":"100042","state":"Completed"}"#),
+//! #     Scripted::ok("{\"uid\":\"em-1\",\"type\":\"email\",\"subject\":\"Quote\"}\n"),
+//! # ]);
+//! let client = Client::builder(BaseUrl::parse(DEFAULT_BASE_URL)?)
+//! #   .adapter(adapter)
+//!     .credentials(Credentials::new("key", "secret"))?
+//!     .build()?;
+//!
+//! let range = "2026-03-01..2026-03-14".parse()?;
+//! let job = client.activities().export(range).kind(ExportKind::Delta).start().await?;
+//! println!("job {} is on its way; attach to it by this id from anywhere", job.id());
+//! job.wait().await?;
+//!
+//! let mut activities = job.result().records()?;
+//! while let Some(activity) = activities.next().await {
+//!     println!("{:?}", activity?.subject);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it behaves
+//!
+//! - A failed *poll* is not a failed *job*: see [`ExportJob::wait_with`].
+//! - A creation is never repeated blindly. When its reply is lost, the service's list of jobs settles whether the job was
+//!   created (contract (j.5)).
+//! - A download that breaks off is begun anew, and what was read before is proven to be the same.
+//! - Every error says what was tried, on which job, why it failed, and what to do next: see [`Error::hint`].
+//!
+//! # Features
+//!
+//! `reqwest` (on by default) lets the client open real sockets by itself. Without it, bring your own
+//! [`HttpService`](backstory_transport::HttpService) with [`ClientBuilder::adapter`]; that is also how tests are written.
+//!
+//! # What this crate does not do
+//!
+//! It writes no tables, keeps no state between runs, and doesn't split ranges: a range that is too wide is refused before
+//! anything is sent. It has no call to cancel a job, because none is known (contract (j.8)).
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod activities;
+mod client;
+mod contacts;
+mod create;
+mod endpoint;
+mod error;
+mod exchange;
+mod generated;
+mod job;
+mod records;
+mod resource;
+mod result;
+mod wait;
+mod wire;
+
+pub use activities::{ActivitiesApi, ActivitiesExport};
+pub use client::{Client, ClientBuilder, token_flow};
+pub use contacts::{ContactsApi, ContactsExport};
+pub use endpoint::{BaseUrl, DEFAULT_BASE_URL, Endpoint};
+pub use error::{Error, ErrorKind};
+pub use generated::{ActivitiesFormat, ActivityType, ContactsFormat, Job, JobState};
+pub use job::ExportJob;
+pub use records::{ContactsDecoder, RecordStream, Records};
+pub use resource::{Activities, Contacts, Resource};
+pub use result::{ExportResult, ResultBytes};
+pub use wait::WaitPolicy;
+pub use wire::JobId;

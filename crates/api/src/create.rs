@@ -1,0 +1,265 @@
+//! The creation of a job, the one call that must not be repeated blindly: what its outcome was, a full queue, and the
+//! settlement of a creation whose reply was lost (contract (j.1), (j.5)).
+
+use std::time::Duration;
+
+use backstory_transport::{CallClass, Refusal};
+use bytes::Bytes;
+use http::{Method, Request, header};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::client::Client;
+use crate::error::{Error, ErrorKind};
+use crate::exchange;
+use crate::generated::{ActivitiesExportRequest, ContactsExportRequest, Job, JobState};
+use crate::job::ExportJob;
+use crate::resource::Resource;
+use crate::wait::WaitPolicy;
+
+/// For how long a job may be missing from the list after its creation.
+const LIST_LAG: Duration = Duration::from_secs(120);
+/// The pauses between two looks at the list.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+const LONGEST_LOOK: Duration = Duration::from_secs(15);
+/// How far two readings of one server's clock may disagree: times on the wire have whole seconds.
+const RESOLUTION: SignedDuration = SignedDuration::from_secs(2);
+
+/// The body of a creation, which knows its own job when it sees it.
+pub(crate) trait CreationBody: Serialize {
+    /// The first thing in which a job's echo differs from what was asked; nothing where the echo is silent.
+    fn differs_from(&self, job: &Job) -> Option<String>;
+    /// Whether a listed job has exactly the parameters that were asked.
+    fn is_equal_to(&self, job: &Job) -> bool;
+}
+
+impl CreationBody for ActivitiesExportRequest {
+    fn differs_from(&self, job: &Job) -> Option<String> {
+        differs("export_type", self.export_type.as_str(), job.export_type.as_deref())
+            .or_else(|| differs("activity_type", self.activity_type.as_str(), job.activity_type.as_deref()))
+            .or_else(|| differs("output_format", self.output_format.as_str(), job.output_format.as_deref()))
+            .or_else(|| differs_in_range(self.start_date, self.end_date, job))
+    }
+
+    fn is_equal_to(&self, job: &Job) -> bool {
+        let told = job.export_type.is_some()
+            && job.activity_type.is_some()
+            && job.start_date.is_some()
+            && job.end_date.is_some();
+        told && self.differs_from(job).is_none()
+    }
+}
+
+impl CreationBody for ContactsExportRequest {
+    fn differs_from(&self, job: &Job) -> Option<String> {
+        differs("output_format", self.output_format.as_str(), job.output_format.as_deref())
+            .or_else(|| differs_in_range(self.start_date, self.end_date, job))
+    }
+
+    /// Contacts jobs can't be listed (contract (j.6)), so none is ever recognised.
+    fn is_equal_to(&self, _: &Job) -> bool {
+        false
+    }
+}
+
+/// The service echoes words in the case in which they were sent, or in its own.
+fn differs(name: &str, asked: &str, echo: Option<&str>) -> Option<String> {
+    let echo = echo?;
+    (!echo.eq_ignore_ascii_case(asked)).then(|| format!("{name} `{echo}` instead of `{asked}`"))
+}
+
+fn differs_in_range(start: jiff::civil::Date, end: jiff::civil::Date, job: &Job) -> Option<String> {
+    let day = |name, asked, echo: Option<jiff::civil::Date>| {
+        let echo = echo?;
+        (echo != asked).then(|| format!("{name} {echo} instead of {asked}"))
+    };
+    day("start_date", start, job.start_date).or_else(|| day("end_date", end, job.end_date))
+}
+
+/// Creates a job, once.
+pub(crate) async fn create<R: Resource>(
+    client: &Client,
+    body: &impl CreationBody,
+) -> Result<ExportJob<R>, Error> {
+    let operation = format!("create an export job for {}", R::NAME);
+    let request = request::<R>(client, &operation, body)?;
+    let attempt = Attempt { server_time: client.time().get(), begun: Instant::now() };
+    let job = match send::<R>(client, &operation, request).await {
+        Outcome::Created(job) => *job,
+        Outcome::Refused(error) => return Err(error),
+        Outcome::Unknown(error) if R::LISTABLE => {
+            settle::<R>(client, &operation, body, &attempt, error).await?
+        }
+        Outcome::Unknown(error) => {
+            let message = "the reply was lost, and the service has no list of such jobs to look into";
+            return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(error));
+        }
+    };
+    client.remember(&job.job_id);
+    if let Some(difference) = body.differs_from(&job) {
+        let message = format!("the service made a job with {difference}");
+        return Err(Error::new(ErrorKind::EchoMismatch, operation, message).with_job(job));
+    }
+    Ok(ExportJob::created(client.clone(), job))
+}
+
+/// Creates a job; while the queue is full, waits and asks again.
+pub(crate) async fn create_when_there_is_room<R: Resource>(
+    client: &Client,
+    body: &impl CreationBody,
+    patience: &WaitPolicy,
+) -> Result<ExportJob<R>, Error> {
+    let begun = Instant::now();
+    let mut pauses = patience.pauses();
+    loop {
+        let error = match create::<R>(client, body).await {
+            Err(error) if error.kind() == ErrorKind::QueueFull => error,
+            outcome => return outcome,
+        };
+        let pause = pauses.next();
+        if patience.deadline.is_some_and(|deadline| begun.elapsed() + pause > deadline) {
+            return Err(error);
+        }
+        tracing::info!(pause_s = pause.as_secs_f64(), "the job queue is full; waiting");
+        sleep(pause).await;
+    }
+}
+
+fn request<R: Resource>(
+    client: &Client,
+    operation: &str,
+    body: &impl CreationBody,
+) -> Result<Request<Bytes>, Error> {
+    let json = serde_json::to_vec(body).map_err(|error| {
+        Error::new(ErrorKind::Setup, operation, "the request can't be written as JSON").with_source(error)
+    })?;
+    let mut request = Request::new(Bytes::from(json));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = client.base().jobs(R::ENDPOINT)?;
+    request.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    request.extensions_mut().insert(CallClass::Once);
+    Ok(request)
+}
+
+/// What is known after one attempt.
+enum Outcome {
+    Created(Box<Job>),
+    /// Certainly not created.
+    Refused(Error),
+    /// Perhaps created.
+    Unknown(Error),
+}
+
+async fn send<R: Resource>(client: &Client, operation: &str, request: Request<Bytes>) -> Outcome {
+    let response = match exchange::send(client.service::<R>(), client.time(), request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let ambiguous = error.may_have_been_sent();
+            let error = Error::from_transport(operation, error);
+            return if ambiguous { Outcome::Unknown(error) } else { Outcome::Refused(error) };
+        }
+    };
+    if !response.status().is_success() {
+        let refusal = Refusal::read(response).await;
+        let full = is_queue_full(&refusal);
+        // A server that failed, or gave up on its own time, may have acted before that.
+        let ambiguous = matches!(refusal.status.as_u16(), 408 | 500..=599);
+        let error = Error::from_refusal(operation, refusal);
+        return match (full, ambiguous) {
+            (true, _) => Outcome::Refused(error.with_kind(ErrorKind::QueueFull)),
+            (false, true) => Outcome::Unknown(error),
+            (false, false) => Outcome::Refused(error),
+        };
+    }
+    let whole = match response.into_body().collect(1 << 20).await {
+        Ok(whole) => whole,
+        Err(error) => return Outcome::Unknown(Error::from_transport(operation, error)),
+    };
+    let reply = serde_json::from_slice::<Value>(&whole).unwrap_or(Value::Null);
+    match exchange::job(operation, reply) {
+        Ok(job) => Outcome::Created(Box::new(job)),
+        Err(error) => Outcome::Unknown(error),
+    }
+}
+
+/// Whether a refusal means that there is no room: a 429, or one of the other likely statuses with a text that says so
+/// (contract (j.1)).
+fn is_queue_full(refusal: &Refusal) -> bool {
+    match refusal.status.as_u16() {
+        429 => true,
+        400 | 403 | 409 | 503 => {
+            let text = refusal.message.as_deref().unwrap_or(&refusal.raw).to_ascii_lowercase();
+            ["queue", "limit", "maximum"].iter().any(|word| text.contains(word)) && !text.contains("range")
+        }
+        _ => false,
+    }
+}
+
+/// What was known when the creation was attempted.
+struct Attempt {
+    server_time: Option<Timestamp>,
+    begun: Instant,
+}
+
+impl Attempt {
+    /// The earliest creation time that a job of this attempt can have, by the server's clock.
+    fn earliest(&self, server_now: Option<Timestamp>) -> Option<Timestamp> {
+        let since = self.server_time.or_else(|| {
+            let elapsed = SignedDuration::try_from(self.begun.elapsed()).ok()?;
+            server_now?.checked_sub(elapsed).ok()
+        })?;
+        since.checked_sub(RESOLUTION).ok()
+    }
+}
+
+/// Looks for the job of a creation whose reply was lost, until the list can't lag behind any more.
+async fn settle<R: Resource>(
+    client: &Client,
+    operation: &str,
+    body: &impl CreationBody,
+    attempt: &Attempt,
+    lost: Error,
+) -> Result<Job, Error> {
+    tracing::warn!(error = %lost, "the reply to a job creation was lost; looking for the job in the list");
+    let mut pause = FIRST_LOOK;
+    let mut seen_list = false;
+    loop {
+        // Whether this look comes late enough to prove that there is no job.
+        let conclusive = attempt.begun.elapsed() >= LIST_LAG;
+        match client.list::<R>().await {
+            Ok(jobs) => {
+                seen_list = true;
+                let earliest = attempt.earliest(client.time().get());
+                let found = jobs.into_iter().find(|job| {
+                    body.is_equal_to(job)
+                        && !matches!(job.state, Some(JobState::Failed | JobState::Canceled))
+                        && !client.remembers(&job.job_id)
+                        && job.job_created_time.zip(earliest).is_some_and(|(made, since)| made >= since)
+                });
+                if let Some(job) = found {
+                    tracing::info!(job = %job.job_id, "found the job of the lost reply");
+                    return Ok(job);
+                }
+                if conclusive {
+                    let message =
+                        "the attempt broke off, and the service's list shows that no job came of it";
+                    return Err(Error::new(ErrorKind::Unavailable, operation, message).with_source(lost));
+                }
+            }
+            Err(error) if conclusive && !seen_list => {
+                tracing::warn!(%error, "the job list can't be had either");
+                let message = "the reply was lost, and the service's list of jobs can't be had";
+                return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(lost));
+            }
+            Err(error) if conclusive || !error.is_retryable() => {
+                let message = "the reply was lost, and the service's list of jobs can't be had";
+                return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(error));
+            }
+            Err(error) => tracing::warn!(%error, "the job list can't be had; trying again"),
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_LOOK);
+    }
+}

@@ -1,0 +1,189 @@
+//! Creation: what is sent, what the outcomes mean, a full queue, and a reply that is lost on the way.
+
+mod service;
+
+use std::time::Duration;
+
+use backstory_api::{ActivityType, ErrorKind, WaitPolicy};
+use backstory_limits::ExportKind;
+use backstory_transport::{Scripted, ScriptedService};
+use service::{asked, client, job, json, range, refusal};
+
+#[tokio::test(start_paused = true)]
+async fn the_request_is_sent_in_the_apis_own_words() {
+    let service = ScriptedService::new([json(200, r#"{"job_id":7}"#)]);
+    let export = client(&service).activities().export(range()).kind(ExportKind::Snapshot);
+    let job = export.activity_type(ActivityType::Meeting).start_now().await.unwrap();
+    assert_eq!(job.id().as_str(), "7", "an id that is a number");
+    let request = &service.requests()[0];
+    assert_eq!(request.headers()["content-type"], "application/json");
+    assert_eq!(request.headers()["authorization"], "Bearer token-value");
+    assert_eq!(
+        request.body(),
+        r#"{"start_date":"2026-01-01","end_date":"2026-01-31","activity_type":"meeting","output_format":"JSONLines","export_type":"snapshot"}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_send_every_flag_and_only_the_filters_that_are_set() {
+    let service = ScriptedService::new([json(200, r#"{"job_id":"8"}"#)]);
+    let export = client(&service).contacts().export(range()).include_existing(true).country("United States");
+    export.start_now().await.unwrap();
+    assert_eq!(
+        service.requests()[0].body(),
+        r#"{"start_date":"2026-01-01","end_date":"2026-01-31","include_historical":false,"include_existing":true,"is_sourced_by_people_ai":false,"output_format":"CSV","country":"United States"}"#
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_that_is_too_wide_is_refused_before_anything_is_sent() {
+    let service = ScriptedService::new([]);
+    let error =
+        client(&service).activities().export(range()).kind(ExportKind::Delta).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UseLimit);
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("14 days"));
+    assert!(service.requests().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_for_something_else_is_refused_and_named() {
+    let echo = job("9", "Queued").replace("2026-01-31", "2026-01-30");
+    let service = ScriptedService::new([json(200, &echo)]);
+    let error = client(&service).activities().export(range()).start_now().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::EchoMismatch);
+    assert_eq!(
+        error.to_string(),
+        "can't create an export job for activities (job 9): the service made a job with end_date 2026-01-30 instead of 2026-01-31"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_is_recognised_in_every_form_and_waited_for() {
+    for (status, message) in [
+        (429, "Too many requests"),
+        (400, "The queue is full"),
+        (403, "Maximum of 10 jobs reached"),
+        (409, "Job limit exceeded"),
+        (503, "Export queue is full"),
+    ] {
+        let full = || refusal(status, "X", message);
+        let service = ScriptedService::new([full(), full(), json(200, &job("1", "Queued"))]);
+        let api = client(&service).activities();
+        let error = api.export(range()).start_now().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::QueueFull, "{status}");
+        let job = api.export(range()).start().await.unwrap();
+        assert_eq!(job.id().as_str(), "1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_with_a_full_queue_ends_at_its_deadline() {
+    let service = ScriptedService::answering(|_, _| refusal(429, "TooManyRequestsException", "queue full"));
+    let patience = WaitPolicy::default().with_deadline(Some(Duration::from_secs(60)));
+    let error = client(&service).activities().export(range()).start_with(&patience).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::QueueFull);
+    let asked = service.requests().len();
+    assert!((5..20).contains(&asked), "{asked} creations in a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_range_that_the_service_refuses_is_no_full_queue() {
+    let service =
+        ScriptedService::new([refusal(400, "BadRequestException", "Date range exceeds the maximum")]);
+    let error = client(&service).activities().export(range()).start_now().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadRequest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_is_settled_by_the_list_and_nothing_is_created_twice() {
+    for lost in [
+        Scripted::fail_after_send(),
+        refusal(500, "InternalError", "oops"),
+        Scripted::ok(job("20", "Queued")).cut_at(10),
+    ] {
+        let list = format!("[{},{}]", job("20", "Running"), job("3", "Failed"));
+        let service = ScriptedService::new([json(200, "[]"), lost, json(200, "[]"), json(200, &list)]);
+        let api = client(&service).activities();
+        api.list().await.unwrap();
+        let job = api.export(range()).start().await.unwrap();
+        assert_eq!(job.id().as_str(), "20");
+        let posts = asked(&service).iter().filter(|call| call.starts_with("POST")).count();
+        assert_eq!(posts, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_from_before_the_attempt_or_that_ended_badly_is_not_adopted() {
+    let older = job("1", "Running").replace("12:00:00Z", "11:59:00Z");
+    let list = format!("[{older},{},{}]", job("2", "Failed"), job("3", "Canceled"));
+    let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+        "POST" => Scripted::fail_after_send(),
+        _ => json(200, &list),
+    });
+    let api = client(&service).activities();
+    api.list().await.unwrap();
+    let error = api.export(range()).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("no job came of it"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_of_our_own_earlier_creation_is_not_adopted_for_a_later_one() {
+    let list = format!("[{}]", job("1", "Running"));
+    let service = ScriptedService::answering(move |request, nth| match (request.method().as_str(), nth) {
+        ("POST", 0) => json(200, &job("1", "Queued")),
+        ("POST", _) => Scripted::fail_after_send(),
+        _ => json(200, &list),
+    });
+    let api = client(&service).activities();
+    api.export(range()).start().await.unwrap();
+    assert_eq!(api.export(range()).start().await.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_was_certainly_not_sent_is_simply_repeated() {
+    let service = ScriptedService::new([Scripted::fail_before_send(), json(200, &job("4", "Queued"))]);
+    let job = client(&service).activities().export(range()).start().await.unwrap();
+    assert_eq!(job.id().as_str(), "4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_for_contacts_is_an_unknown_outcome() {
+    let service = ScriptedService::new([Scripted::fail_after_send()]);
+    let error = client(&service).contacts().export(range()).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(service.requests().len(), 1);
+    assert!(error.hint().unwrap().contains("before you create it again"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_key_type_gets_a_hint_and_no_secret_is_told() {
+    let service = ScriptedService::new([refusal(403, "ForbiddenException", "no")]);
+    let error = client(&service).contacts().export(range()).start().await.unwrap_err();
+    assert!(error.is_authentication());
+    assert!(error.hint().unwrap().contains("another API type"));
+    assert!(!format!("{error:?}").contains("token-value"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_html_is_named_as_one() {
+    let service = ScriptedService::new([json(200, "<html>Login</html>")]);
+    let error = client(&service).activities().list().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadReply);
+    assert!(error.to_string().contains("HTML page"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_read_in_every_container_and_sorted_newest_first() {
+    let (old, new) = (job("1", "Completed").replace("2026-03-06T", "2026-03-05T"), job("2", "Running"));
+    for body in [
+        format!("[{old},{new}]"),
+        format!(r#"{{"jobs":[{old},{new}]}}"#),
+        format!(r#"{{"data":[{old},{new}]}}"#),
+    ] {
+        let service = ScriptedService::new([json(200, &body)]);
+        let jobs = client(&service).activities().list().await.unwrap();
+        let ids: Vec<&str> = jobs.iter().map(|job| job.job_id.as_str()).collect();
+        assert_eq!(ids, ["2", "1"]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Results: records as a stream, cuts on the way, bad rows, and files that are gone.
+
+mod service;
+
+use backstory_api::{Contacts, ErrorKind, ExportJob, Job};
+use backstory_transport::{Scripted, ScriptedService};
+use futures_util::StreamExt as _;
+use service::{client, job, json, range, refusal};
+
+const LINES: &str = "{\"uid\":\"a\",\"type\":\"email\"}\n{\"uid\":\"b\",\"type\":\"call\"}\n{\"uid\":\"c\",\"type\":\"meeting\"}";
+
+async fn uids(service: &ScriptedService) -> Vec<Result<String, ErrorKind>> {
+    let stream = client(service).activities().job("5").result().records().unwrap();
+    stream
+        .map(|row| row.map(|row| row.uid.unwrap().into_owned()).map_err(|error| error.kind()))
+        .collect()
+        .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn records_come_out_as_they_arrive_in_any_chunking() {
+    for chunk in [1, 7, 1_000] {
+        let service = ScriptedService::new([Scripted::ok(LINES).in_chunks(chunk)]);
+        assert_eq!(uids(&service).await, [Ok("a".into()), Ok("b".into()), Ok("c".into())]);
+        assert_eq!(service.requests()[0].uri().path(), "/pull/v1/export/activities/jobs/5/data");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_download_goes_on_and_no_record_comes_twice() {
+    let service = ScriptedService::new([
+        Scripted::ok(LINES).in_chunks(5).cut_at(40),
+        Scripted::ok(LINES).without_length().cut_at(60),
+        Scripted::ok(LINES),
+    ]);
+    assert_eq!(uids(&service).await, [Ok("a".into()), Ok("b".into()), Ok("c".into())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_row_is_an_error_behind_which_the_stream_goes_on() {
+    let service = ScriptedService::new([Scripted::ok(LINES.replace("\"b\",", "\"b\" "))]);
+    assert_eq!(uids(&service).await, [Ok("a".into()), Err(ErrorKind::BadRow), Ok("c".into())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_on_behind_a_position() {
+    let service = ScriptedService::answering(|_, _| Scripted::ok(LINES));
+    let result = || client(&service).activities().job("5").result().records().unwrap();
+    let mut first = result();
+    first.next().await.unwrap().unwrap();
+    let position = first.position();
+    assert_eq!((position.record, position.line), (1, 1));
+    let rest: Vec<_> =
+        result().after(position).map(|row| row.unwrap().uid.unwrap().into_owned()).collect().await;
+    assert_eq!(rest, ["b", "c"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_result_has_no_records() {
+    for empty in [Scripted::ok(""), Scripted::reply(204, "")] {
+        assert!(uids(&ScriptedService::new([empty])).await.is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_are_read_in_the_form_that_they_were_asked_for() {
+    for (format, body) in [
+        ("CSV", "email,total_meetings\na@x.example,3\n"),
+        ("JSON", r#"[{"email":"a@x.example","total_meetings":3}]"#),
+    ] {
+        let created = format!(r#"{{"job_id":"6","output_format":"{format}"}}"#);
+        let service = ScriptedService::new([json(200, &created), Scripted::ok(body)]);
+        let word = backstory_api::ContactsFormat::from_word(format).unwrap();
+        let job: ExportJob<Contacts> =
+            client(&service).contacts().export(range()).format(word).start().await.unwrap();
+        let contacts: Vec<_> = job.result().records().unwrap().map(Result::unwrap).collect().await;
+        assert_eq!(
+            (contacts[0].email.as_deref(), contacts[0].total_meetings),
+            (Some("a@x.example"), Some(3))
+        );
+    }
+}
+
+async fn missing(described: &str) -> ErrorKind {
+    let service =
+        ScriptedService::new([json(200, described), refusal(404, "NotFoundException", "HTTP 404 Not Found")]);
+    let job = client(&service).activities().job("5");
+    let described: Job = job.poll().await.unwrap();
+    let error = job.result_of(&described).to_writer(Vec::new()).await.unwrap_err();
+    assert_eq!(error.job_id().unwrap().as_str(), "5");
+    error.kind()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_is_gone_is_told_from_one_that_never_was() {
+    // The server's clock says 2026-03-06.
+    let ended = |day: &str| {
+        job("5", "Completed").replace(r#""job_id""#, &format!(r#""job_end_time":"{day}T00:00:00Z","job_id""#))
+    };
+    assert_eq!(missing(&ended("2026-02-20")).await, ErrorKind::Expired);
+    assert_eq!(missing(&ended("2026-03-05")).await, ErrorKind::ResultMissing);
+    assert_eq!(missing(&job("5", "Running")).await, ErrorKind::NotCompleted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fragment_is_asked_for_by_its_index() {
+    let service = ScriptedService::new([Scripted::ok(LINES)]);
+    let result = client(&service).activities().job("a/b").result().fragment(3);
+    let (downloaded, bytes) = result.to_writer(Vec::new()).await.unwrap();
+    assert_eq!(bytes, LINES.as_bytes());
+    assert_eq!(downloaded.bytes, LINES.len() as u64);
+    assert_eq!(
+        service.requests()[0].uri(),
+        "http://service.example/pull/v1/export/activities/jobs/a%2Fb/data?fragment=3"
+    );
+}
