@@ -1,5 +1,6 @@
 //! `cargo xtask <task>`: the workspace's own tasks, one module each. No crate of the workspace depends on them.
 
+mod bench;
 mod codegen;
 mod tidy;
 
@@ -18,6 +19,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Make benchmark data, and measure
+    Bench(bench::Args),
     /// Write record types, request bodies and column lists from docs/openapi.yaml
     Codegen(codegen::Args),
     /// Check the layering of the workspace, the openings and names of its source files
@@ -28,6 +31,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let done = match &cli.task {
+        Task::Bench(args) => bench::run(args),
         Task::Codegen(args) => codegen::run(args, root),
         Task::Tidy => tidy::run(root),
     };
