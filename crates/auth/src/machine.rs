@@ -154,11 +154,11 @@ impl<V: Clone + PartialEq, E: Clone> Machine<V, E> {
             // Even when it is told to have no life left: a server whose clock stands, or lags, must not make us spin.
             return Landing::FetchAgainAfter(life.max(self.policy.pause(self.stale_replies, chance)));
         }
-        let ages_after = self.policy.ages_after(life, chance);
         match self.held.take() {
             Some(held) if held.value == value && !held.refused => {
                 // The server serves one token until it ends; asking again before that would bring the same once more.
-                let ages_after = if self.is_prolonged(&held, now, life) { ages_after } else { life };
+                let prolonged = self.is_prolonged(&held, now, life);
+                let ages_after = if prolonged { self.policy.ages_after(life, chance) } else { life };
                 self.held = Some(Held { obtained: now, life, ages_after, ..held });
             }
             before => {
@@ -170,7 +170,7 @@ impl<V: Clone + PartialEq, E: Clone> Machine<V, E> {
                     generation: self.last_generation,
                     obtained: now,
                     life,
-                    ages_after,
+                    ages_after: self.policy.ages_after(life, chance),
                     refused: false,
                     proven: false,
                     refused_before: refused
@@ -251,7 +251,7 @@ impl<V: Clone + PartialEq, E: Clone> Machine<V, E> {
             // With more life than that the refusal has another reason than the token's end; let the caller see it.
             return life <= self.policy.margin(Duration::MAX);
         }
-        now.saturating_sub(held.obtained) >= held.life && !self.is_prolonged(held, now, life)
+        now.saturating_sub(held.obtained) >= held.life && life <= self.policy.margin(held.life)
     }
 
     /// Whether the same token was given more life than it was believed to have, beyond what rounding explains.
@@ -288,5 +288,6 @@ impl<V: Clone + PartialEq, E: Clone> Machine<V, E> {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
-mod tests;
+mod examples;
+#[cfg(test)]
+mod exhaustive;
