@@ -1,1 +1,40 @@
-//! Under construction.
+//! Brings Backstory data out of the bulk export API into files, whole and proven.
+//!
+//! An export is first a [plan](ExportPlan): windows that are legal under the use limits, proved so before anything is sent.
+//! Then it is [run](export()): a job for each window, no more at once than the slots allow, downloads overlapped with waiting.
+//! Each window lands under its final name only when its download and its decoding are proven whole, and `manifest.json`
+//! says for each file which job it came from and what its checksum is. Run again, an export fetches only the rest.
+//!
+//! ```
+//! use backstory_limits::{DateRange, ExportKind, SlotPolicy, UseLimits};
+//! use backstory_api::ActivityType;
+//! use backstory_sync::{ExportPlan, Selection};
+//!
+//! let range: DateRange = "2024-01-01..2025-03-31".parse()?;
+//! let selection = Selection::Activities { kind: ExportKind::Snapshot, activity_type: ActivityType::All };
+//! let plan = ExportPlan::new(selection, range, true, &UseLimits::published(), SlotPolicy::default())?;
+//! assert_eq!(plan.windows().len(), 2);
+//! assert!(plan.proof().holds());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What this crate does not do
+//!
+//! It sends nothing itself (that is `backstory-api`), decodes nothing itself (`backstory-tables`), and keeps no tables
+//! current: an export is one range, once.
+
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod error;
+mod export;
+mod plan;
+mod slots;
+
+pub use error::{Error, ErrorKind};
+pub use export::{
+    BadRowPolicy, Event, ExportEntry, ExportOptions, FileEntry, MANIFEST, Manifest, ManifestJob, Observer,
+    OutputFormat, Report, Silent, WindowEntry, export,
+};
+pub use plan::{ContactFilter, ExportPlan, Proof, Selection};

@@ -20,22 +20,23 @@ pub(crate) struct CheckedCopy<W> {
     /// is when its bytes are at hand.
     bad: Vec<(u64, u64)>,
     decided: u64,
-    rows: u64,
 }
 
 impl<W: Write> CheckedCopy<W> {
     pub(crate) fn new(writer: W, format: SourceFormat, max_row_bytes: usize) -> Self {
         let (held, bad) = (Vec::new(), Vec::new());
-        Self { writer, format, max_held: max_row_bytes, held, held_at: 0, bad, decided: 0, rows: 0 }
+        Self { writer, format, max_held: max_row_bytes, held, held_at: 0, bad, decided: 0 }
     }
 
     /// A good row ended at this byte of the file.
     pub(crate) fn good(&mut self, end: u64, raw: &[u8]) -> Result<(), Error> {
         self.decided = end;
-        self.rows += 1;
         if self.format == SourceFormat::Json {
-            let separator: &[u8] = if self.rows == 1 { b"[" } else { b",\n" };
-            self.write(&[separator, raw].concat())?;
+            // Between the tokens of JSON a line end is mere space, and inside a text there is none.
+            let mut line: Vec<u8> =
+                raw.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
+            line.push(b'\n');
+            self.writer.write_all(&line).map_err(failed)?;
         }
         Ok(())
     }
@@ -79,16 +80,9 @@ impl<W: Write> CheckedCopy<W> {
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.writer.write_all(bytes).map_err(failed)
-    }
-
     /// The last row, too, has been decided.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
-        if self.format == SourceFormat::Json {
-            let end: &[u8] = if self.rows == 0 { b"[]\n" } else { b"]\n" };
-            self.write(end)?;
-        } else {
+        if self.format != SourceFormat::Json {
             self.settle(u64::MAX)?;
         }
         self.writer.flush().map_err(failed)

@@ -218,7 +218,7 @@ impl Conversion {
 
     /// Copies the delivery as it is, once each row has been decoded: the good rows byte for byte, without the bad ones.
     ///
-    /// Contacts delivered as JSON have no lines to copy; they become a list with one contact a line.
+    /// Contacts delivered as JSON have no lines to copy (contract (j.23)); they become JSON Lines, one contact a line.
     ///
     /// # Errors
     /// See [`ErrorKind`].

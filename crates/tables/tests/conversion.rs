@@ -214,11 +214,11 @@ fn a_copy_leaves_out_bad_rows_and_nothing_else_however_it_is_read() {
 }
 
 #[test]
-fn contacts_delivered_as_json_are_copied_as_a_list() {
+fn contacts_delivered_as_json_are_copied_as_json_lines() {
     let export = "{\"data\":[{\"email\":\"a\"}, 7 ,{\"email\":\"b\"}]}";
     let (mut copy, out) = (Vec::new(), Shared::default());
     contacts(SourceFormat::Json).copy_checked(export.as_bytes(), &mut copy, &mut out.quarantine(10)).unwrap();
-    assert_eq!(String::from_utf8(copy).unwrap(), "[{\"email\":\"a\"},\n{\"email\":\"b\"}]\n");
+    assert_eq!(String::from_utf8(copy).unwrap(), "{\"email\":\"a\"}\n{\"email\":\"b\"}\n");
 }
 
 #[test]

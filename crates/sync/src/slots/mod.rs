@@ -1,0 +1,183 @@
+//! Slots at run time: the pure accounting of `backstory-limits`, kept in step with the server's own list, and waited for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backstory_api::{ActivityType, Client, Error, Job, JobId, JobState};
+use backstory_limits::{
+    DateRange, ExportKind, ListedJob, Phase, Reservation, SlotPolicy, SlotPool, SlotRefusal,
+};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
+
+/// How old the list may be when a slot is reserved by it.
+const FRESH: Duration = Duration::from_secs(5);
+/// How long to wait for a slot of ours before the list is looked at again; other programs' jobs end without telling us.
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
+
+/// What a job of activities was asked for, by which it is recognised in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    window: DateRange,
+    kind: ExportKind,
+    activity_type: ActivityType,
+}
+
+impl Request {
+    pub(crate) fn new(window: DateRange, kind: ExportKind, activity_type: ActivityType) -> Self {
+        Self { window, kind, activity_type }
+    }
+
+    /// What a listed job was asked for, where its echo tells.
+    fn of(job: &Job) -> Option<Self> {
+        Some(Self {
+            window: DateRange::new(job.start_date?, job.end_date?).ok()?,
+            kind: job.export_type.as_deref()?.parse().ok()?,
+            activity_type: ActivityType::from_word(job.activity_type.as_deref()?)?,
+        })
+    }
+}
+
+/// Hands out the slots that we may use.
+pub(crate) struct Slots {
+    pool: Mutex<SlotPool<Option<Request>>>,
+    freed: Notify,
+    client: Client,
+    /// Whether the service's list is looked at: it has activities only, and needs their key (contract (j.6)).
+    listable: bool,
+    listed: Mutex<Option<Instant>>,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl Slots {
+    pub(crate) fn new(
+        policy: SlotPolicy,
+        client: Client,
+        listable: bool,
+        clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    ) -> Self {
+        Self {
+            pool: Mutex::new(SlotPool::new(policy)),
+            freed: Notify::new(),
+            client,
+            listable,
+            listed: Mutex::default(),
+            clock: Arc::clone(clock),
+        }
+    }
+
+    /// Waits for a slot. `request` is what will be asked for, where the list can show it; `on_wait` is told each time that
+    /// there is no slot.
+    ///
+    /// # Errors
+    /// The list's own, when it can't be had: without it nobody knows what is free.
+    pub(crate) async fn reserve(
+        &self,
+        request: Option<Request>,
+        mut on_wait: impl FnMut(SlotRefusal),
+    ) -> Result<Slot<'_>, Error> {
+        loop {
+            // Registered before the pool is looked at, so that a slot freed in between is not missed.
+            let freed = self.freed.notified();
+            self.refresh().await?;
+            let now = self.now();
+            let reserved = match request {
+                Some(request) => self.pool().reserve(Some(request), now),
+                None => self.pool().reserve_unlisted(now),
+            };
+            let refusal = match reserved {
+                Ok(reservation) => {
+                    return Ok(Slot { slots: self, reservation, bound: AtomicBool::new(false) });
+                }
+                Err(refusal) => refusal,
+            };
+            on_wait(refusal);
+            // Timing out is the other way on: the list is looked at again.
+            let _ = timeout(LOOK_AGAIN, freed).await;
+        }
+    }
+
+    /// A slot for a job that exists already and counts, whether or not there is room.
+    pub(crate) fn adopt(&self, job: &Job) -> Slot<'_> {
+        let reservation = self.pool().adopt(job.job_id.as_str(), phase(job), self.now());
+        Slot { slots: self, reservation, bound: AtomicBool::new(true) }
+    }
+
+    async fn refresh(&self) -> Result<(), Error> {
+        let listed = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.listable || listed.is_some_and(|listed| listed.elapsed() < FRESH) {
+            return Ok(());
+        }
+        let jobs = self.client.activities().list().await?;
+        let list = jobs.iter().map(|job| ListedJob {
+            id: job.job_id.as_str(),
+            phase: phase(job),
+            created: job.job_created_time,
+            request: Request::of(job),
+        });
+        // Settlements are not acted on: the client settles its own lost replies, and waits poll their own jobs.
+        let now = self.now();
+        let _ = self.pool().observe(list, now);
+        *self.listed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        Ok(())
+    }
+
+    fn now(&self) -> Timestamp {
+        self.client.server_time().unwrap_or_else(|| (self.clock)())
+    }
+
+    fn pool(&self) -> MutexGuard<'_, SlotPool<Option<Request>>> {
+        self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A job in a state that nobody knows holds a slot.
+fn phase(job: &Job) -> Phase {
+    match job.state {
+        Some(JobState::Running) => Phase::Running,
+        Some(JobState::Completed) => Phase::Completed,
+        Some(JobState::Failed | JobState::Canceled) => Phase::Failed,
+        _ => Phase::Waiting,
+    }
+}
+
+/// A slot that is ours. Dropped before a job is bound to it, it is free again; afterwards it is free when the job has
+/// ended, however long anybody waits for that.
+pub(crate) struct Slot<'s> {
+    slots: &'s Slots,
+    reservation: Reservation,
+    bound: AtomicBool,
+}
+
+impl Slot<'_> {
+    /// The slot's job was created.
+    pub(crate) fn bind(&self, job_id: &JobId) {
+        self.bound.store(true, Ordering::Relaxed);
+        self.slots.pool().bind(self.reservation, job_id.as_str());
+    }
+
+    /// What a poll has said of the slot's job.
+    pub(crate) fn update(&self, job: &Job) {
+        self.slots.pool().update(job.job_id.as_str(), phase(job));
+        // One that runs makes room among the waiting, one that has ended among all.
+        self.slots.freed.notify_waiters();
+    }
+
+    /// The creation's outcome is unknown: a job may hold the slot, so it stays held.
+    pub(crate) fn forfeit(self) {
+        self.bound.store(true, Ordering::Relaxed);
+        let now = self.slots.now();
+        self.slots.pool().mark_unknown(self.reservation, now);
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if !self.bound.load(Ordering::Relaxed) {
+            self.slots.pool().release(self.reservation);
+            self.slots.freed.notify_waiters();
+        }
+    }
+}
