@@ -22,6 +22,8 @@ use crate::{form, reply};
 
 /// The longest reply that is read: a token is a few kilobytes at most.
 const LONGEST_REPLY: usize = 64 << 10;
+/// How much of an error body is kept: less than what is read of it by more than the length of a secret.
+const KEPT_OF_REFUSAL: usize = 4 << 10;
 /// For how long the rest of a reply is waited for once it has begun.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -179,6 +181,8 @@ impl ClientCredentialsFlow {
         // A server may echo what it was sent. Before anything is shortened, or a half secret would remain.
         let secret = credentials.client_secret();
         refusal.raw = secret.redact(&refusal.raw);
+        // The end of what was read may be half a secret, which is not recognised as one.
+        refusal.raw.truncate(refusal.raw.floor_char_boundary(KEPT_OF_REFUSAL));
         refusal.error = refusal.error.map(|text| secret.redact(&text));
         refusal.message = refusal.message.map(|text| secret.redact(&text));
         let status = refusal.status;
