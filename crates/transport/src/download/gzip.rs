@@ -2,7 +2,7 @@
 
 use std::io::{self, Write as _};
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use flate2::write::MultiGzDecoder;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
@@ -54,21 +54,26 @@ impl Decoder {
         match self {
             Self::Plain => Ok(std::mem::take(wire)),
             Self::Undecided { held, labelled } => {
-                let wanted = (MAGIC.len() - held.len()).min(wire.len());
-                held.extend_from_slice(&wire[..wanted]);
-                wire.advance(wanted);
-                if **held == MAGIC {
-                    *self = Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new())));
-                    self.push(&mut Bytes::from_static(&MAGIC))
-                } else if MAGIC.starts_with(held) {
-                    Ok(Bytes::new())
-                } else if *labelled {
-                    Err(Error::new(ErrorKind::BodyCorrupt, "the body is labelled as gzip and is not"))
-                } else {
-                    let held = std::mem::take(held).freeze();
-                    *self = Self::Plain;
-                    Ok(held)
+                let labelled = *labelled;
+                // Usually the first chunk tells, and nothing is copied.
+                if !held.is_empty() || wire.len() < MAGIC.len() {
+                    held.extend_from_slice(&std::mem::take(wire));
+                    if held.len() < MAGIC.len() && MAGIC.starts_with(held) {
+                        return Ok(Bytes::new());
+                    }
+                    *wire = std::mem::take(held).freeze();
                 }
+                if wire.starts_with(&MAGIC) {
+                    *self = Self::Gzip(Box::new(MultiGzDecoder::new(Vec::new())));
+                } else if labelled {
+                    return Err(Error::new(
+                        ErrorKind::BodyCorrupt,
+                        "the body is labelled as gzip and is not",
+                    ));
+                } else {
+                    *self = Self::Plain;
+                }
+                self.push(wire)
             }
             Self::Gzip(decoder) => {
                 let piece = wire.split_to(wire.len().min(AT_A_TIME));

@@ -1,0 +1,7 @@
+//! The adapter over real sockets: hand-written servers on loopback break connections in every way that the scripts of the
+//! other tests do, and in some that only sockets know.
+
+mod breaks;
+mod redirects;
+mod server;
+mod tls;
