@@ -5,6 +5,12 @@
 use crate::extra::Extra;
 use crate::record::{Decode, FieldSource, Found, Text, own, own_all, own_record, own_records};
 
+/// How many types of records there are.
+pub(crate) const RECORD_TYPES: usize = 11;
+
+/// How many fields the longest record has.
+pub(crate) const MAX_FIELDS: usize = 26;
+
 /// One email, meeting or call, as a bulk export delivers it.
 ///
 /// Contract (e.1).
@@ -113,6 +119,36 @@ impl Activity<'_> {
 }
 
 impl<'a> Decode<'a> for Activity<'a> {
+    const TYPE: usize = 0;
+    const FIELDS: &'static [&'static str] = &[
+        "uid",
+        "type",
+        "source_id",
+        "timestamp",
+        "ingest_timestamp",
+        "tags",
+        "direction",
+        "subject",
+        "summary",
+        "in_reply_to_source_id",
+        "reply_received",
+        "attachment_file_names",
+        "followed_meeting_source_id",
+        "follow_up_email_source_id",
+        "created",
+        "start_time",
+        "end_time",
+        "all_day",
+        "location",
+        "status",
+        "duration",
+        "outbound_phone_number",
+        "campaigns",
+        "participants",
+        "stats",
+        "crm_status",
+    ];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "uid" => 0,
@@ -238,6 +274,22 @@ impl Participant<'_> {
 }
 
 impl<'a> Decode<'a> for Participant<'a> {
+    const TYPE: usize = 1;
+    const FIELDS: &'static [&'static str] = &[
+        "peopleai_id",
+        "crm_id",
+        "name",
+        "title",
+        "email",
+        "phone",
+        "role",
+        "type",
+        "time_spent",
+        "team",
+        "matched_as",
+        "status",
+    ];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "peopleai_id" => 0,
@@ -301,6 +353,9 @@ impl Team<'_> {
 }
 
 impl<'a> Decode<'a> for Team<'a> {
+    const TYPE: usize = 2;
+    const FIELDS: &'static [&'static str] = &["crm_id", "name"];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "crm_id" => 0,
@@ -358,6 +413,9 @@ impl Campaign<'_> {
 }
 
 impl<'a> Decode<'a> for Campaign<'a> {
+    const TYPE: usize = 3;
+    const FIELDS: &'static [&'static str] = &["crm_id", "name", "start_date", "end_date"];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "crm_id" => 0,
@@ -430,6 +488,19 @@ impl Stats<'_> {
 }
 
 impl<'a> Decode<'a> for Stats<'a> {
+    const TYPE: usize = 4;
+    const FIELDS: &'static [&'static str] = &[
+        "total_participants",
+        "internal_participants",
+        "external_participants",
+        "contacts_participants",
+        "participants_on_to_line",
+        "participants_on_cc_line",
+        "accepted_participants",
+        "declined_participants",
+        "tentative_participants",
+    ];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "total_participants" => 0,
@@ -508,6 +579,10 @@ impl CrmStatus<'_> {
 }
 
 impl<'a> Decode<'a> for CrmStatus<'a> {
+    const TYPE: usize = 5;
+    const FIELDS: &'static [&'static str] =
+        &["matched_to", "pushed", "push_time", "crm_id", "account", "opportunity", "lead"];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "matched_to" => 0,
@@ -571,6 +646,10 @@ impl CrmAccount<'_> {
 }
 
 impl<'a> Decode<'a> for CrmAccount<'a> {
+    const TYPE: usize = 6;
+    const FIELDS: &'static [&'static str] =
+        &["crm_id", "name", "parent_account_crm_id", "parent_account_name"];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "crm_id" => 0,
@@ -631,6 +710,9 @@ impl CrmOpportunity<'_> {
 }
 
 impl<'a> Decode<'a> for CrmOpportunity<'a> {
+    const TYPE: usize = 7;
+    const FIELDS: &'static [&'static str] = &["crm_id", "name", "stage_name", "stage_rank", "account"];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "crm_id" => 0,
@@ -680,6 +762,9 @@ impl CrmAccountName<'_> {
 }
 
 impl<'a> Decode<'a> for CrmAccountName<'a> {
+    const TYPE: usize = 8;
+    const FIELDS: &'static [&'static str] = &["crm_id", "name"];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "crm_id" => 0,
@@ -739,6 +824,9 @@ impl CrmLead<'_> {
 }
 
 impl<'a> Decode<'a> for CrmLead<'a> {
+    const TYPE: usize = 9;
+    const FIELDS: &'static [&'static str] = &["crm_id", "name", "title", "phone", "email", "lead_stage"];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "crm_id" => 0,
@@ -863,6 +951,35 @@ impl Contact<'_> {
 }
 
 impl<'a> Decode<'a> for Contact<'a> {
+    const TYPE: usize = 10;
+    const FIELDS: &'static [&'static str] = &[
+        "first_name",
+        "last_name",
+        "email",
+        "phone",
+        "job_title",
+        "department",
+        "seniority",
+        "country",
+        "state",
+        "account_name",
+        "account_type",
+        "account_domain",
+        "account_crm_id",
+        "source_peopleai_id",
+        "response_activity_id",
+        "source_email",
+        "from_cc",
+        "total_inbound",
+        "total_inbound_30d",
+        "total_outbound",
+        "total_outbound_30d",
+        "total_meetings",
+        "total_meetings_30d",
+        "total_time_spent",
+        "total_time_spent_30d",
+    ];
+
     fn index_of(key: &str) -> Option<usize> {
         Some(match key {
             "first_name" => 0,

@@ -1,5 +1,5 @@
-//! JSON to records: a strict pass that borrows and allocates as little as it can, and behind it a lenient one for the
-//! rare record in which a value has another type than expected.
+//! JSON to records. [`pull`](crate::pull) reads nearly all of them; this is what decides about the rest, and what is
+//! right: a strict pass, and behind it a lenient one for the rare record in which a value has another type than expected.
 //!
 //! The strict pass lets serde_json read each value straight as its field's type. When that fails, the line is read again
 //! with every value kept as raw text first, so that only the odd value (a number where a text was due, half of a
@@ -12,12 +12,17 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::pull;
 use crate::record::{Decode, FieldSource, Found, Text};
 
 /// Decodes a JSON object into a record.
 ///
 /// Returns whether any of the record's fields was there, beside the record.
 pub(crate) fn decode<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), serde_json::Error> {
+    pull::decode(json).or_else(|pull::Odd| decode_slowly(json))
+}
+
+fn decode_slowly<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     let strict = StrictRecord::<R>(PhantomData)
         .deserialize(&mut deserializer)
@@ -30,7 +35,7 @@ pub(crate) fn decode<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), serd
 
 /// How deep the values that the schema doesn't know may be nested. Readers of `extra` have their bounds too: serde_json's
 /// own is 128, and the row around the value takes a few levels.
-const MAX_NESTING: usize = 100;
+pub(crate) const MAX_NESTING: usize = 100;
 
 /// Takes the text of a value into `extra`, unless it is nested so deeply that nobody could read it again.
 fn keep<'a, R: Decode<'a>, E: Error>(record: &mut R, key: Text<'a>, value: &'a RawValue) -> Result<(), E> {
@@ -297,5 +302,89 @@ impl<'a> FieldSource<'a> for LenientSource<'a> {
         self.read(slot, |objects: Vec<Option<RawObject<'a>>>| {
             objects.into_iter().flatten().map(|object| Ok(lenient(object)?.0)).collect()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::generated::Activity;
+
+    fn same_or_refused(json: &str) -> Result<(), TestCaseError> {
+        if let Ok(fast) = pull::decode::<Activity<'_>>(json) {
+            let slow = decode_slowly::<Activity<'_>>(json);
+            prop_assert_eq!(
+                fast,
+                slow.map_err(|error| TestCaseError::fail(format!("taken, but {error}: {json}")))?
+            );
+        }
+        Ok(())
+    }
+
+    /// JSON with the record's own keys, spelled in many ways, some of them wrong.
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            "(-)?[0-9]{1,19}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?",
+            "\"[ -!#-~é\u{2028}]{0,20}\"",
+            "\"([a-z]|\\\\[\"\\\\/bfnrtux]|\\\\u[0-9a-fD-d]{4}|\t){0,12}\"",
+            prop::sample::select(vec!["null", "true", "false", "nul", "", "[]", "{}", "[ ]", "{ }"])
+                .prop_map(String::from),
+        ];
+        let key = prop::sample::select(vec![
+            "uid",
+            "type",
+            "tags",
+            "duration",
+            "all_day",
+            "participants",
+            "campaigns",
+            "stats",
+            "crm_status",
+            "name",
+            "team",
+            "total_participants",
+            "account",
+            "attachment_file_names",
+            "timestamp",
+            "x",
+            "y",
+            "u\\u0069d",
+        ]);
+        leaf.prop_recursive(4, 60, 6, move |inner| {
+            let space = || "[ \t\r\n]{0,1}";
+            let list = (prop::collection::vec(inner.clone(), 0..4), space())
+                .prop_map(|(items, space)| format!("[{space}{}]", items.join(&format!(",{space}"))));
+            let entry = (key.clone(), space(), inner)
+                .prop_map(|(key, space, value)| format!("{space}\"{key}\"{space}:{space}{value}{space}"));
+            let object =
+                prop::collection::vec(entry, 0..8).prop_map(|entries| format!("{{{}}}", entries.join(",")));
+            prop_oneof![1 => list, 3 => object]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1000))]
+
+        #[test]
+        fn the_fast_pass_takes_nothing_that_the_slow_one_reads_differently(json in json(), cut in any::<prop::sample::Index>()) {
+            same_or_refused(&json)?;
+            let mut end = cut.index(json.len() + 1);
+            while !json.is_char_boundary(end) {
+                end -= 1;
+            }
+            same_or_refused(&json[..end])?;
+            same_or_refused(&format!("{json}{}", &json[end..]))?;
+        }
+
+        #[test]
+        fn plain_records_take_the_fast_pass(subject in "[ -!#-\\[\\]-~é]{0,40}", duration in 0..1_000_000_i64, seen in any::<bool>()) {
+            let json = format!(
+                r#"{{"x":{{"y":[1,"z"]}},"uid":"a","duration":{duration},"all_day":{seen},"subject":"{subject}","tags":["a",null],"participants":[{{"name":"n","team":{{}}}}],"stats":null}}"#
+            );
+            let fast = pull::decode::<Activity<'_>>(&json);
+            prop_assert_eq!(fast.unwrap(), decode_slowly(&json).unwrap());
+        }
     }
 }

@@ -48,6 +48,7 @@ mod extra;
 mod generated;
 mod json;
 mod json_lines;
+mod pull;
 mod record;
 mod row;
 mod time;

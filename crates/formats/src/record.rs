@@ -22,6 +22,12 @@ pub(crate) enum Found {
 
 /// A record that can be filled in, field by field.
 pub(crate) trait Decode<'a>: Default {
+    /// Tells the record types apart, from 0.
+    const TYPE: usize;
+
+    /// The names of the fields, in the order of the schema.
+    const FIELDS: &'static [&'static str];
+
     /// Where a field stands in the schema.
     fn index_of(key: &str) -> Option<usize>;
 

@@ -11,10 +11,17 @@ pub(crate) fn write(model: &Model) -> String {
          use crate::extra::Extra;\n\
          use crate::record::{Decode, FieldSource, Found, Text, own, own_all, own_record, own_records};\n",
     );
-    for object in model.with_role("record") {
+    let most = model.with_role("record").map(|object| object.fields.len()).max().unwrap_or_default();
+    let _ = write!(
+        out,
+        "\n/// How many types of records there are.\npub(crate) const RECORD_TYPES: usize = {};\n\
+         \n/// How many fields the longest record has.\npub(crate) const MAX_FIELDS: usize = {most};\n",
+        model.with_role("record").count()
+    );
+    for (number, object) in model.with_role("record").enumerate() {
         write_struct(&mut out, object);
         write_owned(&mut out, object);
-        write_decode(&mut out, object);
+        write_decode(&mut out, object, number);
     }
     out
 }
@@ -92,12 +99,16 @@ fn write_owned(out: &mut String, object: &Object) {
     out.push_str("extra: self.extra.into_owned(),\n}\n}\n}\n");
 }
 
-fn write_decode(out: &mut String, object: &Object) {
+fn write_decode(out: &mut String, object: &Object, number: usize) {
     let name = &object.name;
     let _ = write!(
         out,
-        "\nimpl<'a> Decode<'a> for {name}<'a> {{\nfn index_of(key: &str) -> Option<usize> {{\nSome(match key {{\n"
+        "\nimpl<'a> Decode<'a> for {name}<'a> {{\nconst TYPE: usize = {number};\nconst FIELDS: &'static [&'static str] = &["
     );
+    for field in &object.fields {
+        let _ = write!(out, "{:?}, ", field.name);
+    }
+    out.push_str("];\n\nfn index_of(key: &str) -> Option<usize> {\nSome(match key {\n");
     for (index, field) in object.fields.iter().enumerate() {
         let _ = writeln!(out, "{:?} => {index},", field.name);
     }
