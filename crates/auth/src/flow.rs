@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backstory_transport::{
     CallClass, Error as TransportError, ErrorKind as TransportErrorKind, HttpService, Refusal, Request,
-    RetryAfter,
+    http_date,
 };
 use http::header::{ACCEPT, CONTENT_TYPE, DATE};
 use http::{HeaderMap, StatusCode, Uri};
@@ -204,7 +204,7 @@ impl ClientCredentialsFlow {
                 .with_hint(WRONG_PLACE),
         };
         let error = error.with_status(status);
-        match asked_pause(&refusal) {
+        match refusal.retry_delay() {
             Some(pause) => error.with_asked_pause(pause),
             None => error,
         }
@@ -286,21 +286,6 @@ fn below(base_url: &Uri, endpoint: TokenEndpoint) -> Result<Uri, Error> {
 /// The server's time, from its `Date` header.
 fn date(headers: &HeaderMap) -> Option<Timestamp> {
     http_date(headers.get(DATE)?.to_str().ok()?)
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()
-}
-
-/// For how long the server asks to be left alone; a date is counted from the server's own time, where that is known.
-fn asked_pause(refusal: &Refusal) -> Option<Duration> {
-    match refusal.retry_after.as_ref()? {
-        RetryAfter::After(pause) => Some(*pause),
-        RetryAfter::At(date) => {
-            let now = refusal.date.as_deref().and_then(http_date)?;
-            http_date(date)?.duration_since(now).try_into().ok()
-        }
-    }
 }
 
 impl fmt::Debug for ClientCredentialsFlow {
