@@ -1,18 +1,16 @@
 //! The layer that puts a token on each attempt and heals a 401: what the server and the callers see.
 
-mod doubles;
-
 use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::doubles::{Server, Vault, bearer, issued, reply};
 use backstory_auth::{Authorised, Error, ErrorKind, FixedToken, TokenCache, TokenSource as _};
 use backstory_transport::{
     CallClass, Error as TransportError, ErrorKind as TransportErrorKind, HttpService, Request, Response,
 };
 use bytes::Bytes;
-use doubles::{Server, Vault, bearer, issued, reply};
 use futures_util::future::join_all;
 use tokio::time::{advance, sleep};
 

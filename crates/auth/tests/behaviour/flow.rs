@@ -1,12 +1,11 @@
 //! The client credentials flow: what it sends to a token endpoint and what it makes of the replies.
 
-mod doubles;
-
 use std::error::Error as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::doubles::{Server, reply, token_reply};
 use async_trait::async_trait;
 use backstory_auth::{
     ClientCredentialsFlow, Credentials, CredentialsSource, Error, ErrorKind, KeyType, SecretFile,
@@ -16,7 +15,6 @@ use backstory_transport::{
     Body, CallClass, Error as TransportError, ErrorKind as TransportErrorKind, Request,
 };
 use bytes::Bytes;
-use doubles::{Server, reply, token_reply};
 use futures_util::stream;
 use http::Uri;
 
