@@ -34,6 +34,7 @@ struct Inner {
     limits: UseLimits,
     activities: Arc<dyn HttpService>,
     contacts: Arc<dyn HttpService>,
+    backoff: Arc<dyn Backoff>,
     time: ServerTime,
     created: Mutex<HashSet<JobId>>,
 }
@@ -73,6 +74,10 @@ impl Client {
 
     pub(crate) fn base(&self) -> &BaseUrl {
         &self.0.base
+    }
+
+    pub(crate) fn backoff(&self) -> &Arc<dyn Backoff> {
+        &self.0.backoff
     }
 
     pub(crate) fn time(&self) -> &ServerTime {
@@ -139,7 +144,7 @@ impl ClientBuilder {
         self
     }
 
-    /// How long to pause before a call is tried again; full jitter from 1 s to 60 s unless said.
+    /// How long to pause before a call, or a download that broke off, is tried again; full jitter from 1 s to 60 s unless said.
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
         self.backoff = Some(Arc::new(backoff));
@@ -204,6 +209,7 @@ impl ClientBuilder {
             contacts: stack(self.contacts, "contacts need a key of the type Object"),
             base: self.base,
             limits: self.limits,
+            backoff: Arc::clone(&backoff),
             time: ServerTime::default(),
             created: Mutex::default(),
         })))

@@ -62,7 +62,7 @@ impl<R: Resource> ExportResult<R> {
         self
     }
 
-    /// How long to pause before a download that broke off is begun anew.
+    /// How long to pause before a download that broke off is begun anew; as the client's other calls unless said.
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
         self.backoff = Some(Arc::new(backoff));
         self
@@ -127,9 +127,7 @@ impl<R: Resource> ExportResult<R> {
         if let Some(timeout) = self.stall_timeout {
             download = download.stall_timeout(timeout);
         }
-        if let Some(backoff) = self.backoff {
-            download = download.with_backoff(backoff);
-        }
+        download = download.with_backoff(self.backoff.unwrap_or_else(|| Arc::clone(self.client.backoff())));
         if let Some(show) = self.on_progress {
             download = download.on_progress(move |progress| show(progress));
         }
