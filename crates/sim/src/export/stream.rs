@@ -1,0 +1,145 @@
+//! Writes a file piece by piece, from its start or from the start of a fragment.
+
+use std::sync::Arc;
+
+use super::{Export, Layout, Measure};
+use crate::world::{COLUMNS, ContactForm, Cursor, Entry, Form, Sink, Subject};
+
+impl Export {
+    pub(super) fn put_head(&self, out: &mut impl Sink, first: bool) {
+        match self.layout {
+            Layout::Lines => {}
+            Layout::Array if first => out.put(b"["),
+            Layout::Object if first => out.text("{\"data\":["),
+            Layout::Csv if first || !self.style.header_once => {
+                if self.style.bom {
+                    out.text("\u{feff}");
+                }
+                for (number, column) in COLUMNS.iter().enumerate() {
+                    if number > 0 {
+                        out.put(b",");
+                    }
+                    out.text(column);
+                }
+                out.text("\r\n");
+            }
+            Layout::Array | Layout::Object | Layout::Csv => {}
+        }
+    }
+
+    pub(super) fn put_tail(&self, out: &mut impl Sink) {
+        match self.layout {
+            Layout::Lines | Layout::Csv => {}
+            Layout::Array => out.put(b"]"),
+            Layout::Object => out.put(b"]}"),
+        }
+    }
+
+    pub(super) fn put_record(&self, out: &mut impl Sink, entry: Entry, first: bool) {
+        if matches!(self.layout, Layout::Array | Layout::Object) && !first {
+            out.put(b",");
+        }
+        let form = Form::Wire { first_ingest: self.style.first_ingest };
+        if self.question.subject == Subject::Contacts {
+            let form = match self.layout {
+                Layout::Csv => ContactForm::Csv { title_booleans: self.style.title_booleans },
+                _ => ContactForm::Json(form),
+            };
+            self.world.put_contact(out, entry.day, entry.number, self.question.at, form);
+        } else {
+            self.world.put_activity(out, entry, form);
+        }
+        match self.layout {
+            Layout::Lines => out.put(b"\n"),
+            Layout::Csv => out.text("\r\n"),
+            Layout::Array | Layout::Object => {}
+        }
+    }
+}
+
+/// A file, or a fragment of it, as it is being written.
+#[derive(Debug)]
+pub(crate) struct ExportStream {
+    export: Arc<Export>,
+    cursor: Cursor,
+    /// Records still to come.
+    left: u64,
+    started: bool,
+    first: bool,
+    last: bool,
+    done: bool,
+    /// Bytes to leave out before the first that is wanted.
+    skip: u64,
+}
+
+impl ExportStream {
+    /// The whole file.
+    pub(crate) fn whole(export: &Arc<Export>) -> Self {
+        Self::from_cursor(export, export.cursor(), u64::MAX, true, true)
+    }
+
+    /// The fragment of number `fragment`, counted from 0.
+    pub(crate) fn fragment(export: &Arc<Export>, measure: &Measure, fragment: usize) -> Option<Self> {
+        let part = measure.parts.get(fragment)?;
+        let mut cursor = export.cursor();
+        cursor.seek(part.mark);
+        let last = fragment + 1 == measure.parts.len();
+        Some(Self::from_cursor(export, cursor, part.records, fragment == 0, last))
+    }
+
+    /// The file from its byte `start` on.
+    pub(crate) fn from_byte(export: &Arc<Export>, measure: &Measure, start: u64) -> Self {
+        let fragment = measure.parts.partition_point(|part| part.offset <= start).saturating_sub(1);
+        let (mut cursor, mut offset) = (export.cursor(), 0);
+        if let Some(part) = measure.parts.get(fragment) {
+            cursor.seek(part.mark);
+            offset = part.offset;
+        }
+        let mut stream = Self::from_cursor(export, cursor, u64::MAX, fragment == 0, true);
+        // The header of a later fragment is not part of the whole file.
+        stream.started = fragment > 0;
+        stream.skip = start - offset;
+        stream
+    }
+
+    fn from_cursor(export: &Arc<Export>, cursor: Cursor, left: u64, first: bool, last: bool) -> Self {
+        Self { export: Arc::clone(export), cursor, left, started: false, first, last, done: false, skip: 0 }
+    }
+
+    /// Adds about `target` bytes to `out`, or what is left; false once there is nothing more.
+    pub(crate) fn fill(&mut self, out: &mut Vec<u8>, target: usize) -> bool {
+        if self.done {
+            return false;
+        }
+        if !self.started {
+            self.started = true;
+            let first = self.first;
+            self.export.put_head(out, first);
+            self.skip(out);
+        }
+        while out.len() < target {
+            let entry = if self.left == 0 { None } else { self.cursor.next() };
+            let Some(entry) = entry else {
+                if self.last {
+                    self.export.put_tail(out);
+                    self.skip(out);
+                }
+                self.done = true;
+                break;
+            };
+            self.left -= 1;
+            self.export.put_record(out, entry, self.first);
+            self.first = false;
+            if self.skip > 0 {
+                self.skip(out);
+            }
+        }
+        true
+    }
+
+    fn skip(&mut self, out: &mut Vec<u8>) {
+        let skipped = self.skip.min(out.len() as u64);
+        out.drain(..skipped as usize);
+        self.skip -= skipped;
+    }
+}

@@ -1,0 +1,221 @@
+//! The simulator's own paths, under `/_sim/`: truth, clock, report, switches and keys. No token, no limits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::{Method, Response};
+use jiff::civil::{Date, DateTime};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use super::body::Body;
+use super::reply;
+use super::state::State;
+use crate::auth::Standing;
+use crate::export::ExportStream;
+use crate::switches::Switch;
+use crate::truth::{Truth, WindowKind};
+use crate::world::{ActivityType, Question};
+
+/// Answers a request to one of the simulator's own paths.
+pub(super) async fn respond(state: &Arc<State>, head: &http::request::Parts, body: &[u8]) -> Response<Body> {
+    let query = query(head.uri.query().unwrap_or(""));
+    let path = head.uri.path().strip_prefix("/_sim/").unwrap_or("");
+    let answer = match (&head.method, path) {
+        (&Method::GET, "truth/activities" | "truth/contacts" | "truth/window") => {
+            truth(state, path, &query).await
+        }
+        (&Method::GET, "report") => {
+            Ok(reply::json(200, &serde_json::to_value(state.report()).unwrap_or(Value::Null)))
+        }
+        (&Method::GET, "clock") => Ok(clock(state)),
+        (&Method::POST, "clock") => turn(state, body).map(|()| clock(state)),
+        (&Method::GET, "switches") => Ok(switches(state)),
+        (&Method::POST, "switches") => set_switches(state, body).map(|()| switches(state)),
+        (&Method::POST, "keys") => set_key(state, body),
+        _ => Ok(reply::error(
+            404,
+            "The simulator has GET /_sim/truth/activities, /_sim/truth/contacts, /_sim/truth/window, /_sim/report, \
+             and GET and POST /_sim/clock, /_sim/switches, and POST /_sim/keys",
+        )),
+    };
+    answer.unwrap_or_else(|why| reply::error(400, &why))
+}
+
+fn query(text: &str) -> BTreeMap<String, String> {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    text.split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(key, value)| (decode(key), decode(value)))
+        .collect()
+}
+
+async fn truth(
+    state: &Arc<State>,
+    path: &str,
+    query: &BTreeMap<String, String>,
+) -> Result<Response<Body>, String> {
+    let truth = Truth(Arc::clone(state));
+    let known: &[&str] = match path {
+        "truth/window" => &["kind", "type", "from", "to", "at", "records"],
+        _ => &["at", "processed_through", "records"],
+    };
+    if let Some(unknown) = query.keys().find(|key| !known.contains(&key.as_str())) {
+        return Err(format!("`{unknown}` is not known here; use {}", known.join(", ")));
+    }
+    let at = query.get("at").map_or(Ok(state.clock.now()), |text| read_time(text))?;
+    let through = query.get("processed_through").map(|text| read_date(text)).transpose()?;
+    let question = match path {
+        "truth/activities" => truth.current(at, through),
+        "truth/contacts" => truth.all_contacts(at, through),
+        _ => window(&truth, query, at)?,
+    };
+    if query.get("records").is_some_and(|records| records == "true") {
+        let lines = truth.lines(question);
+        let mut reply = Response::new(Body::plain(ExportStream::whole(&lines)));
+        let content_type = http::HeaderValue::from_static("application/x-ndjson; charset=utf-8");
+        reply.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        return Ok(reply);
+    }
+    // Hashing a large population takes seconds, which the other connections should not wait for.
+    let content = tokio::task::spawn_blocking(move || truth.content(question)).await;
+    let content = content.map_err(|_| "the simulator is stopping".to_owned())?;
+    Ok(reply::json(200, &json!({"count": content.count, "content_hash": content.content_hash})))
+}
+
+fn window(truth: &Truth, query: &BTreeMap<String, String>, at: Timestamp) -> Result<Question, String> {
+    let date = |key: &str| {
+        query.get(key).ok_or_else(|| format!("`{key}` is missing")).and_then(|text| read_date(text))
+    };
+    let kind = match query.get("kind").map(String::as_str) {
+        Some("snapshot") => WindowKind::Snapshot,
+        Some("delta") => WindowKind::Delta,
+        Some("contacts") => WindowKind::Contacts,
+        _ => return Err("`kind` is snapshot, delta or contacts".to_owned()),
+    };
+    let activity_type = match query.get("type").map(String::as_str) {
+        None | Some("all") => None,
+        Some(word) => {
+            Some(ActivityType::read(word).ok_or("`type` is email, meeting, call or all".to_owned())?)
+        }
+    };
+    Ok(truth.of_window(kind, activity_type, date("from")?, date("to")?, at))
+}
+
+fn read_date(text: &str) -> Result<Date, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a day such as 2026-06-18"))
+}
+
+/// An instant; without a zone it is UTC, and a day alone is its first moment.
+fn read_time(text: &str) -> Result<Timestamp, String> {
+    text.parse()
+        .or_else(|_| {
+            let time: Result<DateTime, _> = text.parse();
+            time.or_else(|_| text.parse::<Date>().map(|date| date.at(0, 0, 0, 0)))
+                .and_then(|time| jiff::tz::Offset::UTC.to_timestamp(time))
+        })
+        .map_err(|_: jiff::Error| format!("`{text}` is not an instant such as 2026-06-18T12:00:00Z"))
+}
+
+fn clock(state: &State) -> Response<Body> {
+    reply::json(200, &json!({"now": state.clock.now().to_string(), "speed": state.clock.speed()}))
+}
+
+/// `{"now":TIME}`, `{"advance":"3d"}`, `{"speed":60}`, or several of them, in this order.
+fn turn(state: &State, body: &[u8]) -> Result<(), String> {
+    const ALLOWED: &str = "the body is {\"now\":TIME}, {\"advance\":\"3d\"} or {\"speed\":60}";
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return Err(ALLOWED.to_owned()) };
+    if fields.is_empty() || fields.keys().any(|key| !["now", "advance", "speed"].contains(&key.as_str())) {
+        return Err(ALLOWED.to_owned());
+    }
+    let now = match fields.get("now") {
+        None => None,
+        Some(value) => Some(read_time(value.as_str().ok_or(ALLOWED)?)?),
+    };
+    let advance = match fields.get("advance") {
+        None => None,
+        Some(value) => Some(read_duration(value.as_str().ok_or(ALLOWED)?)?),
+    };
+    let speed = match fields.get("speed") {
+        None => None,
+        Some(value) => Some(
+            value
+                .as_f64()
+                .filter(|speed| (0.0..=1e7).contains(speed))
+                .ok_or("`speed` is a number from 0 to 1e7")?,
+        ),
+    };
+    if let Some(now) = now {
+        state.clock.set(now);
+    }
+    if let Some(by) = advance {
+        state.clock.advance(by);
+    }
+    if let Some(speed) = speed {
+        state.clock.set_speed(speed);
+    }
+    Ok(())
+}
+
+/// A span such as `3d`, `36h` or `1 day 2 hours`; a day has 24 hours, as in UTC.
+fn read_duration(text: &str) -> Result<SignedDuration, String> {
+    text.parse::<Span>()
+        .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+        .map_err(|_| format!("`{text}` is not a length of time such as 3d, 36h or 90m"))
+}
+
+fn switches(state: &State) -> Response<Body> {
+    let positions: Vec<String> = state.switches().all().map(|switch| switch.to_string()).collect();
+    let rows: Vec<Value> = Switch::list()
+        .iter()
+        .zip(positions)
+        .map(|(row, position)| {
+            let value = position.split_once('=').map_or("", |(_, value)| value);
+            let values: Vec<Value> = row
+                .values
+                .iter()
+                .map(|(value, meaning)| json!({"value": value, "meaning": meaning}))
+                .collect();
+            json!({"row": row.row, "about": row.about, "value": value, "values": values})
+        })
+        .collect();
+    reply::json(200, &Value::Array(rows))
+}
+
+/// `{"j1":"503"}`.
+fn set_switches(state: &State, body: &[u8]) -> Result<(), String> {
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else {
+        return Err("the body is an object such as {\"j1\":\"503\"}".to_owned());
+    };
+    let texts: Vec<String> = fields
+        .iter()
+        .map(|(row, value)| {
+            format!("{row}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        })
+        .collect();
+    state.set_switches(&texts).map_err(|error| error.to_string())
+}
+
+/// `{"pause":ID}`, `{"unpause":ID}`, `{"revoke":ID}`.
+fn set_key(state: &State, body: &[u8]) -> Result<Response<Body>, String> {
+    const ALLOWED: &str = "the body is {\"pause\":ID}, {\"unpause\":ID} or {\"revoke\":ID}";
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return Err(ALLOWED.to_owned()) };
+    if fields.is_empty() {
+        return Err(ALLOWED.to_owned());
+    }
+    for (verb, id) in &fields {
+        let standing = match verb.as_str() {
+            "pause" => Standing::Paused,
+            "unpause" => Standing::Active,
+            "revoke" => Standing::Revoked,
+            _ => return Err(ALLOWED.to_owned()),
+        };
+        let id = id.as_str().ok_or(ALLOWED)?;
+        if !state.tokens.set_standing(id, standing) {
+            return Err(format!("there is no key `{id}`, or it was revoked, which is for ever"));
+        }
+    }
+    Ok(reply::json(200, &json!({"ok": true})))
+}

@@ -1,0 +1,13 @@
+//! The server: sockets, routes and replies, over the world, the jobs and the clock.
+
+mod body;
+mod control;
+mod exports;
+mod reply;
+mod routes;
+mod sim;
+mod state;
+mod tokens;
+
+pub use sim::{Keys, Sim};
+pub(crate) use state::State;

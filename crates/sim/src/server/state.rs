@@ -1,0 +1,122 @@
+//! What all requests share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::auth::Tokens;
+use crate::clock::{Clock, JobTime};
+use crate::error::Error;
+use crate::export::Export;
+use crate::jobs::{Job, Queue, Request, Resource, Start};
+use crate::rate_limit::RateLimit;
+use crate::report::{Counters, Report};
+use crate::settings::Builder;
+use crate::switches::{Switch, Switches};
+use crate::world::{World, day_of, keyed};
+
+pub(crate) struct State {
+    pub(crate) world: Arc<World>,
+    pub(crate) clock: Clock,
+    pub(crate) tokens: Tokens,
+    pub(crate) limit: RateLimit,
+    pub(crate) counters: Counters,
+    pub(crate) stopping: Arc<AtomicBool>,
+    queue: Mutex<Queue>,
+    switches: Mutex<Switches>,
+    seed: u64,
+    job_time: Option<Duration>,
+    records_per_fragment: u64,
+    requests: AtomicU64,
+}
+
+impl State {
+    pub(crate) fn new(settings: &Builder, clock: Clock) -> Self {
+        let (seed, keys) = (settings.seed, settings.keys.clone());
+        let keys = if keys.is_empty() { crate::Key::defaults() } else { keys };
+        let size = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let (activities, contacts) = (size(settings.activities), size(settings.contacts));
+        Self {
+            world: Arc::new(World::new(seed, activities, contacts, clock.now())),
+            clock,
+            tokens: Tokens::new(keys, seed, settings.token_life.as_secs() as i64),
+            limit: RateLimit::new(settings.rate_limit),
+            counters: Counters::default(),
+            stopping: Arc::new(AtomicBool::new(false)),
+            // Ids look like those in the sources, six digits, and increase.
+            queue: Mutex::new(Queue::new(400_000 + keyed(seed, 0x1d5, 0, 0) % 100_000)),
+            switches: Mutex::new(settings.switches),
+            seed,
+            job_time: settings.job_time,
+            records_per_fragment: settings.records_per_fragment,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn switches(&self) -> Switches {
+        *self.switches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_switch(&self, switch: Switch) {
+        self.switches.lock().unwrap_or_else(PoisonError::into_inner).apply(switch);
+    }
+
+    /// Sets several switches, all or none.
+    pub(crate) fn set_switches(&self, texts: &[String]) -> Result<(), Error> {
+        let switches = texts.iter().map(|text| Switch::parse(text)).collect::<Result<Vec<_>, _>>()?;
+        switches.into_iter().for_each(|switch| self.set_switch(switch));
+        Ok(())
+    }
+
+    /// The queue as it stands now.
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.settle(self.clock.job_time(), self);
+        queue
+    }
+
+    /// How long a job will run, in nanoseconds: as set, or a base with a seeded part and a part by size.
+    pub(crate) fn duration_of(&self, request: &Request) -> JobTime {
+        if let Some(set) = self.job_time {
+            return JobTime::try_from(set.as_nanos()).unwrap_or(JobTime::MAX);
+        }
+        let (from, to) = (day_of(request.from), day_of(request.to));
+        let records = match request.resource() {
+            Resource::Activities => self.world.estimate_activities(from, to),
+            Resource::Contacts => self.world.estimate_contacts(from, to),
+        };
+        let seeded = keyed(self.seed, 0x0ab7, from as u64, to as u64) % 150;
+        JobTime::try_from(150 + seeded + records / 200).unwrap_or(0).saturating_mul(1_000_000)
+    }
+
+    /// The number of a request, from 1.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let mut report = self.counters.snapshot();
+        report.tokens_minted = self.tokens.minted();
+        let queue = self.queue();
+        let peaks = queue.peaks();
+        report.most_running = peaks.running as u64;
+        report.most_queued = peaks.queued as u64;
+        report.most_outstanding = peaks.outstanding as u64;
+        for job in queue.jobs() {
+            *report.jobs.entry(job.phase.as_str().to_owned()).or_default() += 1;
+        }
+        report
+    }
+}
+
+impl Start for State {
+    fn start(&self, job: &Job, at: JobTime) -> Arc<Export> {
+        let at = self.clock.world_at(at).as_second();
+        let per_fragment = self.records_per_fragment;
+        Arc::new(Export::new(&self.world, &job.request, &job.switches, at, per_fragment, &self.stopping))
+    }
+}
