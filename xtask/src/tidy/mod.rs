@@ -2,6 +2,7 @@
 //! is `docs/architecture.md`, "The arrows". Every violation is listed, each with what to move where.
 
 mod arrows;
+mod citations;
 mod graph;
 mod sources;
 mod trees;
@@ -18,10 +19,15 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     violations.extend(trees.violations);
     let sources = sources::read(root)?;
     violations.extend(sources::check(&sources));
+    let contract = sources
+        .iter()
+        .find(|source| source.path == citations::CONTRACT)
+        .ok_or_else(|| format!("{} is missing", citations::CONTRACT))?;
+    violations.extend(citations::check(&sources, &contract.text));
 
     if violations.is_empty() {
         println!(
-            "tidy: {} packages, {} dependency trees and {} source files are as docs/architecture.md has them",
+            "tidy: {} packages, {} dependency trees and {} files are as docs/architecture.md has them",
             packages.len(),
             trees.checked,
             sources.len()

@@ -1,4 +1,4 @@
-//! Source files: each opens with a paragraph that says what lives there, and none has a name that says nothing.
+//! Source files, and the docs beside them: each `.rs` opens with a paragraph that says what lives there, and none has a name that says nothing.
 
 use std::fs;
 use std::path::Path;
@@ -6,19 +6,21 @@ use std::path::Path;
 use super::Violation;
 
 /// Where our sources are.
-const FOLDERS: &[&str] = &["crates", "tests", "xtask"];
+const FOLDERS: &[&str] = &["crates", "tests", "xtask", "docs"];
+
+/// What is read there.
+const ENDINGS: &[&str] = &[".rs", ".md", ".yaml"];
 
 /// Names under which anything, and so nothing, can be found.
 const NAMES_THAT_SAY_NOTHING: &[&str] =
     &["utils", "util", "utilities", "helpers", "helper", "common", "misc", "shared", "stuff"];
 
-/// A source file, as far as the laws look at it.
+/// A file, and what stands in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Source {
     /// From the top of the workspace, with `/` between folders.
     pub(crate) path: String,
-    /// Its first line that isn't blank.
-    pub(crate) opening: String,
+    pub(crate) text: String,
 }
 
 pub(crate) fn check(sources: &[Source]) -> Vec<Violation> {
@@ -26,8 +28,9 @@ pub(crate) fn check(sources: &[Source]) -> Vec<Violation> {
 }
 
 fn check_opening(source: &Source) -> Option<Violation> {
-    let says_something = source.opening.strip_prefix("//!").is_some_and(|text| !text.trim().is_empty());
-    if says_something {
+    let opening = source.text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let says_something = opening.strip_prefix("//!").is_some_and(|text| !text.trim().is_empty());
+    if says_something || !source.path.ends_with(".rs") {
         return None;
     }
     Some(format!(
@@ -49,7 +52,7 @@ fn check_names(source: &Source) -> Option<Violation> {
     ))
 }
 
-/// All `.rs` files of the workspace, in order of their paths.
+/// All sources and docs of the workspace, in order of their paths.
 pub(crate) fn read(root: &Path) -> Result<Vec<Source>, String> {
     let mut sources = Vec::new();
     for folder in FOLDERS {
@@ -71,11 +74,10 @@ fn walk(root: &Path, folder: &str, sources: &mut Vec<Source>) -> Result<(), Stri
             if !name.starts_with("target") && !name.starts_with('.') {
                 walk(root, &path, sources)?;
             }
-        } else if name.ends_with(".rs") {
+        } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
             let text =
                 fs::read_to_string(entry.path()).map_err(|error| format!("can't read {path}: {error}"))?;
-            let opening = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default().to_owned();
-            sources.push(Source { path, opening });
+            sources.push(Source { path, text });
         }
     }
     Ok(())
@@ -85,13 +87,14 @@ fn walk(root: &Path, folder: &str, sources: &mut Vec<Source>) -> Result<(), Stri
 mod tests {
     use super::*;
 
-    fn source(path: &str, opening: &str) -> Source {
-        Source { path: path.to_owned(), opening: opening.to_owned() }
+    fn source(path: &str, text: &str) -> Source {
+        Source { path: path.to_owned(), text: text.to_owned() }
     }
 
     #[test]
     fn a_file_that_says_what_it_is_passes() {
-        assert!(check(&[source("crates/limits/src/range.rs", "//! Ranges of days.")]).is_empty());
+        assert!(check(&[source("crates/limits/src/range.rs", "\n//! Ranges of days.\nuse x;")]).is_empty());
+        assert!(check(&[source("docs/architecture.md", "# Architecture")]).is_empty());
     }
 
     #[test]
