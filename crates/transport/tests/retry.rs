@@ -256,3 +256,14 @@ fn the_layers_are_shared_between_tasks() {
     shared::<backstory_transport::Error>();
     shared::<RetryBudget>();
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_port_can_be_mocked() {
+    let mut mock = backstory_transport::MockHttpService::new();
+    mock.expect_send()
+        .times(1)
+        .returning(|_| Err(backstory_transport::Error::new(ErrorKind::Connect, "mocked")));
+    mock.expect_send().times(1).returning(|_| Ok(backstory_transport::Response::new("mocked".into())));
+    let response = Retry::new(mock).with_backoff(NoPause).send(get()).await.unwrap();
+    assert_eq!(response.into_body().collect(100).await.unwrap(), "mocked");
+}

@@ -16,13 +16,13 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use crate::server::{Server, reply};
 
 /// An authority that nobody trusts who isn't told to.
-struct Authority {
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -49,7 +49,7 @@ impl Authority {
         TlsAcceptor::from(Arc::new(config))
     }
 
-    async fn server(&self) -> Server {
+    pub(crate) async fn server(&self) -> Server {
         Server::start(vec![reply("200 OK", b"secure")], Some(self.acceptor("127.0.0.1", 4000))).await
     }
 

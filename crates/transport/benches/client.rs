@@ -1,0 +1,165 @@
+//! The two figures that this crate is held to, each beside its peer and interleaved with it on the same machine:
+//! a download of 1 GiB to a file against `curl -o FILE`, and 10,000 small calls through all layers against bare reqwest.
+//!
+//! `cargo bench -p backstory-transport --bench client`; `BENCH_MIB` and `BENCH_ROUNDS` make it smaller.
+
+use std::error::Error;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backstory_transport::{
+    Download, HttpService, RateLimit, RateLimiter, Request, ReqwestService, Retry, Traced,
+};
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+const SMALL_CALLS: u32 = 10_000;
+const SMALL_BODY: &str = r#"{"job_id":"123456","state":"Running","fragments":null}"#;
+
+fn main() -> Outcome<()> {
+    // Test runners start every target with flags of their own; only a bench run is meant.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return Ok(());
+    }
+    let setting =
+        |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (mib, rounds): (u64, u64) = (setting("BENCH_MIB", 1024), setting("BENCH_ROUNDS", 5));
+    let address = serve(mib << 20)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let adapter = ReqwestService::builder().no_proxy().build()?;
+
+    let folder = tempfile::tempdir()?;
+    let (mut ours, mut curls) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let file = folder.path().join("file");
+        curls.push(timed(|| curl(address, &file))?);
+        ours.push(timed(|| runtime.block_on(download(&adapter, address, &file)))?);
+        std::fs::remove_file(file)?;
+    }
+    report(
+        &format!("{mib} MiB to a file, MiB/s"),
+        "curl -o",
+        &rates(&curls, mib),
+        "download",
+        &rates(&ours, mib),
+    );
+
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let layered = Retry::new(RateLimit::new(Traced::new(adapter), RateLimiter::unlimited()));
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        bare.push(timed(|| runtime.block_on(bare_calls(&client, address)))?);
+        ours.push(timed(|| runtime.block_on(layered_calls(&layered, address)))?);
+    }
+    let calls = u64::from(SMALL_CALLS);
+    report("small calls, calls/s", "bare reqwest", &rates(&bare, calls), "all layers", &rates(&ours, calls));
+    Ok(())
+}
+
+async fn download(adapter: &ReqwestService, address: SocketAddr, file: &Path) -> Outcome<()> {
+    let request = move || get(&format!("http://{address}/large"));
+    Download::new(Arc::new(adapter.clone()), request).to_file(file).await?;
+    Ok(())
+}
+
+fn curl(address: SocketAddr, file: &Path) -> Outcome<()> {
+    let status = Command::new("curl")
+        .args(["--silent", "--noproxy", "*", "-o"])
+        .arg(file)
+        .arg(format!("http://{address}/large"))
+        .status()?;
+    if status.success() { Ok(()) } else { Err(format!("curl: {status}").into()) }
+}
+
+async fn layered_calls(service: &impl HttpService, address: SocketAddr) -> Outcome<()> {
+    let request = get(&format!("http://{address}/small"));
+    for _ in 0..SMALL_CALLS {
+        let response = service.send(request.clone()).await?;
+        assert_eq!(response.into_body().collect(1 << 10).await?, SMALL_BODY);
+    }
+    Ok(())
+}
+
+async fn bare_calls(client: &reqwest::Client, address: SocketAddr) -> Outcome<()> {
+    let url = reqwest::Url::parse(&format!("http://{address}/small"))?;
+    for _ in 0..SMALL_CALLS {
+        assert_eq!(client.get(url.clone()).send().await?.bytes().await?, SMALL_BODY);
+    }
+    Ok(())
+}
+
+fn get(url: &str) -> Request {
+    let mut request = Request::new("".into());
+    *request.uri_mut() = url.parse().expect("an address made here");
+    request
+}
+
+/// Serves `/large`, of this many bytes, and `/small` on threads of its own.
+fn serve(large: u64) -> Outcome<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || answer(stream, large));
+        }
+    });
+    Ok(address)
+}
+
+/// Answers the requests of one connection; an error is the client's going away.
+fn answer(mut stream: TcpStream, large: u64) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let line = "{\"uid\":\"0123456789abcdef\",\"type\":\"email\",\"subject\":\"Re: figures\"}\n";
+    let block = line.repeat((256 << 10) / line.len());
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        request.extend_from_slice(&buffer[..read]);
+        if !request.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        if request.starts_with(b"GET /large") {
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {large}\r\n\r\n").as_bytes())?;
+            let mut left = large;
+            while left > 0 {
+                let piece = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                stream.write_all(&block.as_bytes()[..piece])?;
+                left -= piece as u64;
+            }
+        } else {
+            let length = SMALL_BODY.len();
+            stream.write_all(
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{SMALL_BODY}").as_bytes(),
+            )?;
+        }
+        request.clear();
+    }
+}
+
+fn timed(work: impl FnOnce() -> Outcome<()>) -> Outcome<Duration> {
+    let began = Instant::now();
+    work()?;
+    Ok(began.elapsed())
+}
+
+fn rates(times: &[Duration], amount: u64) -> Vec<f64> {
+    let mut rates: Vec<_> = times.iter().map(|time| amount as f64 / time.as_secs_f64()).collect();
+    rates.sort_by(f64::total_cmp);
+    rates
+}
+
+fn report(what: &str, peer_name: &str, peer: &[f64], name: &str, ours: &[f64]) {
+    let median = |rates: &[f64]| rates[rates.len() / 2];
+    let show =
+        |rates: &[f64]| format!("{:>8.0} ({:.0} to {:.0})", median(rates), rates[0], rates[rates.len() - 1]);
+    println!("{what}\n  {peer_name:<14}{}\n  {name:<14}{}", show(peer), show(ours));
+    println!("  ratio         {:>8.2}", median(ours) / median(peer));
+}

@@ -1,0 +1,47 @@
+//! The crate alone: without its default feature no HTTP client and no runtime's network is in the tree, and with it there is one
+//! crypto provider.
+
+use std::process::Command;
+
+/// The names of all packages in the crate's tree with these features.
+fn tree(features: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--package", env!("CARGO_PKG_NAME"), "--edges", "normal,build"])
+        .args(["--prefix", "none", "--format", "{p}"])
+        .args(features)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn without_features_there_is_no_http_client_and_no_tls() {
+    let tree = tree(&["--no-default-features"]);
+    assert!(tree.contains(&"http".to_owned()));
+    for absent in [
+        "reqwest",
+        "hyper",
+        "hyper-util",
+        "h2",
+        "rustls",
+        "tower",
+        "mio",
+        "socket2",
+        "mockall",
+        "aws-lc-rs",
+        "openssl",
+    ] {
+        assert!(!tree.contains(&absent.to_owned()), "{absent} is in the tree");
+    }
+}
+
+#[test]
+fn with_the_adapter_there_is_one_crypto_provider() {
+    let tree = tree(&[]);
+    assert!(tree.contains(&"reqwest".to_owned()) && tree.contains(&"aws-lc-rs".to_owned()));
+    for absent in ["ring", "openssl", "native-tls", "mockall"] {
+        assert!(!tree.contains(&absent.to_owned()), "{absent} is in the tree");
+    }
+}
