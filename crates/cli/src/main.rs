@@ -1,2 +1,59 @@
-//! The backstory binary.
-fn main() {}
+//! The `backstory` binary: reads the command line, runs one command, and ends with an exit code that tells the truth.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod args;
+mod commands;
+mod connect;
+mod duration;
+mod exit;
+mod interrupt;
+mod logging;
+mod output;
+mod progress;
+mod selection;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::settings::Environment;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let environment = Environment::of_process();
+    logging::start(&cli.common, &environment);
+    let exit = run(&cli, &environment).unwrap_or_else(|failure| {
+        progress::above_bars(|| eprintln!("error: {failure}"));
+        failure.exit
+    });
+    ExitCode::from(exit.code())
+}
+
+fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
+    let common = &cli.common;
+    match &cli.command {
+        // These need no runtime.
+        Command::Plan(args) => return commands::plan::run(common, args),
+        Command::Completions(args) => return commands::completions::run(args),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Failed, "the runtime can't be started").with_source(error))?;
+    runtime.block_on(async {
+        match &cli.command {
+            Command::Demo(args) => commands::demo::run(common, environment, args).await,
+            Command::Export(args) => commands::export::run(common, environment, args).await,
+            Command::Jobs(args) => commands::jobs::run(common, environment, args).await,
+            Command::Auth(args) => commands::auth::run(common, environment, args).await,
+            Command::Sim(args) => commands::sim::run(common, args).await,
+            Command::Plan(_) | Command::Completions(_) => Ok(Exit::Done),
+        }
+    })
+}

@@ -1,0 +1,89 @@
+//! `backstory auth check`: gets a token for each key, and shows its claims and remaining life, never the token.
+
+use backstory_auth::{Claims, KeyType, TokenSource as _};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use crate::args::Common;
+use crate::connect::Connection;
+use crate::exit::{Exit, Failure};
+use crate::interrupt::or_interrupted;
+use crate::output;
+use crate::settings::{Environment, Keys, Settings};
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthArgs {
+    #[command(subcommand)]
+    command: AuthCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuthCommand {
+    /// Get a token with each key that is set, and show its claims and remaining life
+    #[command(after_help = "Example:
+  BACKSTORY_CLIENT_ID=… BACKSTORY_CLIENT_SECRET_FILE=secret.txt backstory auth check")]
+    Check,
+}
+
+pub(crate) async fn run(
+    common: &Common,
+    environment: &Environment,
+    args: &AuthArgs,
+) -> Result<Exit, Failure> {
+    let AuthCommand::Check = args.command;
+    let settings = Settings::read(common, environment)?;
+    let given = settings.keys.given();
+    if given.is_empty() {
+        return Err(Keys::missing("anything"));
+    }
+    let connection = Connection::open(&settings)?;
+    let mut found = Vec::new();
+    for (kind, keys) in given {
+        let key_type = match kind {
+            "activity" => Some(KeyType::Activity),
+            "object" => Some(KeyType::Object),
+            "insight" => Some(KeyType::Insight),
+            _ => None,
+        };
+        let tokens = connection.tokens(keys, key_type)?;
+        let work = async {
+            tokens.token().await.map_err(|error| {
+                let exit = if error.is_transient() { Exit::Failed } else { Exit::Authentication };
+                let id = &keys.first.client_id;
+                let failure = Failure::new(exit, format!("the key {id} ({kind}) gets no token"));
+                let failure = match error.hint() {
+                    Some(hint) => failure.with_hint(hint.to_owned()),
+                    None => failure,
+                };
+                failure.with_source(error)
+            })
+        };
+        let token = or_interrupted(work, "nothing was changed").await?;
+        let left = token.remaining().map(|left| left.as_secs());
+        // A token is opaque by contract; one that isn't a readable JWT works all the same.
+        let claims = Claims::read(&token).ok();
+        found.push((kind, keys.first.client_id.clone(), left, claims));
+    }
+    if common.json {
+        let keys: Vec<_> = found
+            .iter()
+            .map(|(kind, id, left, claims)| {
+                json!({"key_type": kind, "client_id": id, "remaining_seconds": left, "claims": claims})
+            })
+            .collect();
+        output::json(&json!({"base_url": settings.base_url.as_str(), "keys": keys}))?;
+        return Ok(Exit::Done);
+    }
+    for (kind, id, left, claims) in found {
+        let life = left.map_or_else(|| "an unknown time".to_owned(), |left| format!("{left} s"));
+        output::line(format!(
+            "key {id} ({kind}): a token of {} with {life} left",
+            settings.base_url.as_str()
+        ))?;
+        match claims {
+            Some(claims) => output::line(format!("  claims: {}", claims.to_json()))?,
+            None => output::line("  the token is no readable JWT, which is no fault")?,
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,9 @@
+//! The commands, one file each: flags in, library calls, results out.
+
+pub(crate) mod auth;
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod export;
+pub(crate) mod jobs;
+pub(crate) mod plan;
+pub(crate) mod sim;

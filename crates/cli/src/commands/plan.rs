@@ -1,0 +1,68 @@
+//! `backstory plan`: what an export would do, and the proof that it is legal. Sends nothing.
+
+use backstory_sync::ExportPlan;
+use clap::Args;
+use serde_json::json;
+
+use crate::args::{Common, ResourceArg, SelectionArgs};
+use crate::exit::{Exit, Failure};
+use crate::{output, selection};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  backstory plan activities --from 2024-01-01 --to 2025-03-31")]
+pub(crate) struct PlanArgs {
+    /// What would be exported
+    #[arg(value_enum, default_value = "activities")]
+    resource: ResourceArg,
+    #[command(flatten)]
+    selection: SelectionArgs,
+}
+
+pub(crate) fn run(common: &Common, args: &PlanArgs) -> Result<Exit, Failure> {
+    let plan = selection::plan(args.resource, &args.selection)?;
+    let told = if common.json { output::json(&as_json(&plan)) } else { output::line(as_text(&plan)) };
+    told.map(|()| Exit::Done)
+}
+
+fn as_json(plan: &ExportPlan) -> serde_json::Value {
+    let windows: Vec<_> = plan
+        .windows()
+        .iter()
+        .map(|window| json!({"from": window.start(), "to": window.end(), "days": window.days()}))
+        .collect();
+    json!({
+        "selection": plan.selection(),
+        "from": plan.range().start(),
+        "to": plan.range().end(),
+        "days": plan.range().days(),
+        "jobs": windows.len(),
+        "windows": windows,
+        "requests_at_least": plan.requests_at_least(),
+        "proof": plan.proof(),
+        "legal": plan.proof().holds(),
+    })
+}
+
+fn as_text(plan: &ExportPlan) -> String {
+    let rows: Vec<Vec<String>> = plan
+        .windows()
+        .iter()
+        .enumerate()
+        .map(|(at, window)| {
+            let (from, to) = (window.start().to_string(), window.end().to_string());
+            vec![(at + 1).to_string(), from, to, window.days().to_string()]
+        })
+        .collect();
+    format!(
+        "{} of {} ({} days): {} export job{}, at least {} requests; nothing has been sent\n\n{}\n\nproof:\n{}",
+        plan.selection().resource(),
+        plan.range(),
+        plan.range().days(),
+        rows.len(),
+        if rows.len() == 1 { "" } else { "s" },
+        plan.requests_at_least(),
+        output::table(&["job", "from", "to", "days"], &rows),
+        plan.proof(),
+    )
+}

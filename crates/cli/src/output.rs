@@ -1,0 +1,66 @@
+//! Results on stdout. A reader that goes away early, such as `head`, is not a failure.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+use crate::exit::{Exit, Failure};
+
+/// Writes raw bytes.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Failed, "can't write to stdout").with_source(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a text and a line end.
+pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
+/// Writes one JSON document.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| {
+        Failure::new(Exit::Failed, "the result can't be written as JSON").with_source(error)
+    })?;
+    line(text)
+}
+
+/// A table with aligned columns; numbers to the right.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let is_number =
+        |cell: &str| !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
+    let line = |cells: Vec<&str>| {
+        let cells = cells.iter().zip(&widths).map(|(cell, width)| {
+            if is_number(cell) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut lines = vec![line(header.to_vec())];
+    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_numbers_stand_right() {
+        let rows =
+            vec![vec!["activities".to_owned(), "1,204".to_owned()], vec!["x".to_owned(), "7".to_owned()]];
+        assert_eq!(
+            table(&["table", "rows"], &rows),
+            "table       rows\nactivities  1,204\nx               7"
+        );
+    }
+}
