@@ -53,6 +53,14 @@ impl Error {
         self.0.position
     }
 
+    /// Moves the row behind that many records, for a part of a file that was decoded before it was known how many stand in
+    /// front of it.
+    #[must_use]
+    pub fn behind_records(mut self, records: u64) -> Self {
+        self.0.position.record += records;
+        self
+    }
+
     /// Whether the whole file is suspect, not only this row: it was cut off, or it isn't an export at all.
     ///
     /// *Troubleshooting:* download the file again. If the same comes back, look at its first line: it is likely a

@@ -45,6 +45,18 @@ impl JsonLines {
         }
     }
 
+    /// Begins in the midst of a file, at the beginning of a line, so that parts of it can be decoded side by side.
+    #[must_use]
+    pub fn starting_at(mut self, position: Position) -> Self {
+        self.next = position;
+        self
+    }
+
+    /// Where the next row begins, as far as it is known: behind the last newline.
+    pub fn position(&self) -> Position {
+        self.next
+    }
+
     /// Takes rows of at most `bytes` bytes; a longer one becomes an [`ErrorKind::TooLong`].
     #[must_use]
     pub fn with_max_row_bytes(mut self, bytes: usize) -> Self {

@@ -212,6 +212,19 @@ fn key() -> impl Strategy<Value = String> {
     prop_oneof![8 => known.prop_map(String::from), 1 => "[a-z\"\\\\é]{1,6}"]
 }
 
+#[test]
+fn a_part_of_a_file_is_decoded_as_if_the_rest_stood_before_it() {
+    let start = Position { record: 1, line: 5, byte: 100 };
+    let mut lines = JsonLines::new().starting_at(start);
+    let mut rows = lines.feed(b"\xef\xbb\xbf\n{\"uid\":\"a\"}\n");
+    let error = rows.next().unwrap().activity().unwrap_err().behind_records(7);
+    // What begins a file may not begin a line.
+    assert_eq!((error.kind(), error.position()), (ErrorKind::InvalidJson, Position { record: 8, ..start }));
+    assert_eq!(rows.next().unwrap().position(), Position { record: 2, line: 6, byte: 104 });
+    assert!(rows.next().is_none());
+    assert_eq!(lines.position(), Position { record: 3, line: 7, byte: 116 });
+}
+
 proptest! {
     #[test]
     fn any_chunking_gives_the_same_rows(

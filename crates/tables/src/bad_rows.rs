@@ -75,6 +75,14 @@ impl BadRows {
         }
     }
 
+    /// How many more rows may be quarantined.
+    pub(crate) fn left(&self) -> usize {
+        match &self.0 {
+            Policy::Fail => 0,
+            Policy::Quarantine { max, count, .. } => usize::try_from(max - count).unwrap_or(usize::MAX),
+        }
+    }
+
     pub(crate) fn take(&mut self, file: &str, error: RowError, raw: &[u8]) -> Result<(), Error> {
         let position = error.position();
         if error.is_suspect_file() {

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io::{Read, Write};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use arrow_array::RecordBatch;
 use backstory_formats::{
@@ -18,10 +20,13 @@ use crate::error::{Error, ErrorKind};
 use crate::origin::Origin;
 use crate::parquet_file::{ParquetFile, ParquetOptions};
 use crate::resource::{Resource, SourceFormat};
+use crate::row_group::{EncodedRowGroup, RowGroupEncoder};
+use crate::row_groups::{Conductor, write_row_groups};
 use crate::summary::Summary;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;
+const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 /// Arrow counts a batch's text in 31 bits, so no row may come near that.
 const LONGEST_ROW: usize = 1 << 30;
 
@@ -66,6 +71,7 @@ pub struct Conversion {
     csv_header: Option<Vec<String>>,
     on_progress: Option<OnProgress>,
     cancelled: Option<Arc<AtomicBool>>,
+    threads: NonZeroUsize,
 }
 
 impl fmt::Debug for Conversion {
@@ -91,6 +97,7 @@ impl Conversion {
             csv_header: None,
             on_progress: None,
             cancelled: None,
+            threads: thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(TWO)),
         }
     }
 
@@ -130,6 +137,15 @@ impl Conversion {
         self
     }
 
+    /// Decodes and encodes on this many threads, where the work can be divided: from JSON Lines to Parquet. Two
+    /// unless said, where there are two processors. What is written is the same for any number; each beyond the first needs
+    /// the memory of a row group.
+    #[must_use]
+    pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
+        self.threads = threads;
+        self
+    }
+
     /// Writes the nested table as a Parquet file.
     ///
     /// # Errors
@@ -142,9 +158,35 @@ impl Conversion {
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
         let mut file = ParquetFile::new(self.resource, writer, options)?;
+        if (self.resource, self.format) == (Resource::Activities, SourceFormat::JsonLines) {
+            return self.convert_row_groups(reader, file, options, bad_rows);
+        }
         let summary = self.to_batches(reader, |batch| file.write(&batch), bad_rows)?;
         file.finish()?;
         Ok(summary)
+    }
+
+    /// The way for JSON Lines: whole row groups on several threads.
+    fn convert_row_groups<W: Write + Send>(
+        self,
+        reader: impl Read,
+        file: ParquetFile<W>,
+        options: &ParquetOptions,
+        bad_rows: &mut BadRows,
+    ) -> Result<Summary, Error> {
+        let (mut file, columns) = file.into_parts()?;
+        let encoder = RowGroupEncoder {
+            origin: self.origin.clone(),
+            max_row_bytes: self.max_row_bytes,
+            max_bad_rows: bad_rows.left().saturating_add(1),
+            columns,
+        };
+        let threads = self.threads;
+        let mut run = ThreadedRun { run: Run::new(self, bad_rows), reader, records: 0 };
+        write_row_groups(threads, options.row_group_bytes(), &encoder, &mut run, &mut file)?;
+        file.finish().map_err(|error| Error::write("the Parquet file", error))?;
+        file.inner_mut().flush().map_err(|error| Error::write("the Parquet file", error))?;
+        Ok(run.run.finish())
     }
 
     /// Writes the relational tables as CSV files.
@@ -344,30 +386,72 @@ impl<'b> Run<'b> {
     ) -> Result<(), Error> {
         let mut buffer = vec![0; CHUNK];
         loop {
+            let read = self.read(&mut reader, &mut buffer)?;
+            if read == 0 {
+                return Ok(());
+            }
+            take(self, &buffer[..read])?;
+            self.report();
+        }
+    }
+
+    /// Fills the buffer, unless the input ends.
+    fn read(&mut self, reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Error> {
+        let mut len = 0;
+        while len < buffer.len() {
             if self.conversion.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
                 let message = format!("cancelled while {} was read", self.conversion.file_name);
                 return Err(Error::new(ErrorKind::Cancelled, message));
             }
-            let read = match reader.read(&mut buffer) {
-                Ok(0) => return Ok(()),
-                Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            match reader.read(&mut buffer[len..]) {
+                Ok(0) => break,
+                Ok(read) => len += read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     let message = format!("can't read {}", self.conversion.file_name);
                     return Err(Error::new(ErrorKind::Read, message).with_source(error));
                 }
-            };
-            self.summary.bytes_in += read as u64;
-            take(self, &buffer[..read])?;
-            let progress = Progress { bytes_in: self.summary.bytes_in, rows: self.summary.rows };
-            if let Some(on_progress) = &mut self.conversion.on_progress {
-                on_progress(progress);
             }
+        }
+        self.summary.bytes_in += len as u64;
+        Ok(len)
+    }
+
+    fn report(&mut self) {
+        let progress = Progress { bytes_in: self.summary.bytes_in, rows: self.summary.rows };
+        if let Some(on_progress) = &mut self.conversion.on_progress {
+            on_progress(progress);
         }
     }
 
     fn finish(mut self) -> Summary {
         self.summary.bad_rows = self.bad_rows.count() - self.bad_before;
         self.summary
+    }
+}
+
+/// A conversion under way whose rows are decoded on other threads.
+struct ThreadedRun<'b, R> {
+    run: Run<'b>,
+    reader: R,
+    /// How many records stand before the next row group.
+    records: u64,
+}
+
+impl<R: Read> Conductor for ThreadedRun<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        let read = self.run.read(&mut self.reader, buffer)?;
+        self.run.report();
+        Ok(read)
+    }
+
+    fn encoded(&mut self, group: &mut EncodedRowGroup) -> Result<(), Error> {
+        for bad in group.bad_rows.drain(..) {
+            self.run.bad_row(bad.error.behind_records(self.records), &bad.raw)?;
+        }
+        self.records += group.records;
+        self.run.summary.add(&group.summary);
+        self.run.report();
+        Ok(())
     }
 }

@@ -53,6 +53,8 @@ mod origin;
 mod parquet_file;
 mod relational;
 mod resource;
+mod row_group;
+mod row_groups;
 mod schema;
 mod summary;
 mod version;

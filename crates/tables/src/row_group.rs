@@ -1,0 +1,142 @@
+//! One row group of activities: from JSON Lines to encoded pages, on one thread.
+
+use std::io::Write;
+
+use arrow_array::RecordBatch;
+use backstory_formats::{ActivityRow, JsonLines, Position};
+use parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
+use parquet::file::writer::SerializedFileWriter;
+
+use crate::batch::ActivityBatchBuilder;
+use crate::error::Error;
+use crate::origin::Origin;
+use crate::resource::Resource;
+use crate::schema::schema;
+use crate::summary::Summary;
+
+/// Encodes row groups. Threads share it.
+pub(crate) struct RowGroupEncoder {
+    pub(crate) origin: Origin,
+    pub(crate) max_row_bytes: usize,
+    /// No more bad rows than these are kept; the first one too many ends the conversion anyway.
+    pub(crate) max_bad_rows: usize,
+    pub(crate) columns: ArrowRowGroupWriterFactory,
+}
+
+/// A row that can't be decoded.
+pub(crate) struct BadRow {
+    /// Its record is counted from the beginning of the row group.
+    pub(crate) error: backstory_formats::Error,
+    pub(crate) raw: Vec<u8>,
+}
+
+/// An encoded row group, and what it held.
+pub(crate) struct EncodedRowGroup {
+    chunks: Vec<ArrowColumnChunk>,
+    pub(crate) summary: Summary,
+    pub(crate) bad_rows: Vec<BadRow>,
+    /// How many records there were, bad ones included.
+    pub(crate) records: u64,
+}
+
+impl RowGroupEncoder {
+    /// Encodes a row group that begins at `start`, whose record is 1, from the pieces that `feed` hands to its argument.
+    pub(crate) fn encode(
+        &self,
+        number: usize,
+        start: Position,
+        feed: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error>,
+    ) -> Result<EncodedRowGroup, Error> {
+        let writers = self.columns.create_column_writers(number).map_err(failed)?;
+        let mut group = RowGroup {
+            writers,
+            batches: ActivityBatchBuilder::new(&self.origin),
+            summary: Summary::default(),
+            bad_rows: Vec::new(),
+            max_bad_rows: self.max_bad_rows,
+        };
+        let mut lines = JsonLines::new().with_max_row_bytes(self.max_row_bytes).starting_at(start);
+        feed(&mut |piece| {
+            let mut rows = lines.feed(piece);
+            while let Some(row) = rows.next() {
+                group.take(&row)?;
+            }
+            Ok(())
+        })?;
+        if let Some(row) = lines.finish() {
+            group.take(&row)?;
+        }
+        let records = lines.position().record - 1;
+        group.encode_batch()?;
+        let chunks = group
+            .writers
+            .into_iter()
+            .map(ArrowColumnWriter::close)
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        Ok(EncodedRowGroup { chunks, summary: group.summary, bad_rows: group.bad_rows, records })
+    }
+}
+
+/// A row group under way.
+struct RowGroup {
+    writers: Vec<ArrowColumnWriter>,
+    batches: ActivityBatchBuilder,
+    summary: Summary,
+    bad_rows: Vec<BadRow>,
+    max_bad_rows: usize,
+}
+
+impl RowGroup {
+    fn take(&mut self, row: &ActivityRow<'_>) -> Result<(), Error> {
+        match row.activity() {
+            Ok(activity) => {
+                self.batches.push(&activity, row.position().line);
+                self.summary.count_activity(&activity);
+                if self.batches.is_full() {
+                    self.encode_batch()?;
+                }
+            }
+            Err(error) if self.bad_rows.len() < self.max_bad_rows => {
+                self.bad_rows.push(BadRow { error, raw: row.raw().to_vec() });
+            }
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn encode_batch(&mut self) -> Result<(), Error> {
+        if self.batches.is_empty() {
+            return Ok(());
+        }
+        let batch: RecordBatch = self.batches.finish();
+        let mut writers = self.writers.iter_mut();
+        for (field, array) in schema(Resource::Activities).fields().iter().zip(batch.columns()) {
+            for (leaf, writer) in compute_leaves(field, array).map_err(failed)?.iter().zip(&mut writers) {
+                writer.write(leaf).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl EncodedRowGroup {
+    /// Appends the row group to the file; one without rows is left out.
+    pub(crate) fn write<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
+        if self.summary.rows == 0 {
+            return Ok(());
+        }
+        let mut group = file.next_row_group().map_err(failed)?;
+        for chunk in self.chunks {
+            chunk.append_to_row_group(&mut group).map_err(failed)?;
+        }
+        group.close().map_err(failed)?;
+        Ok(())
+    }
+}
+
+fn failed(error: parquet::errors::ParquetError) -> Error {
+    Error::write("the Parquet file", error)
+}

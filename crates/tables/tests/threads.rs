@@ -1,0 +1,151 @@
+//! However many threads there are, a conversion writes the same file, counts the same, and fails at the same place.
+
+mod examples;
+
+use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+
+use backstory_tables::{
+    BadRows, ContentHash, Conversion, ErrorKind, ParquetOptions, Resource, SourceFormat, Summary, schema,
+};
+use examples::{ACTIVITIES, origin};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proptest::prelude::*;
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a conversion leaves behind: its file and quarantine, and what it reported.
+type Outcome = (Vec<u8>, Vec<u8>, Result<Summary, (ErrorKind, Option<backstory_formats::Position>, String)>);
+
+fn convert(export: &[u8], threads: usize, max_bad_rows: u64) -> Outcome {
+    let (mut file, quarantine) = (Vec::new(), Shared::default());
+    let out = quarantine.clone();
+    let mut bad_rows = BadRows::quarantine(max_bad_rows, move || Ok(Box::new(out)));
+    let summary = Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
+        .with_max_row_bytes(5_000)
+        .with_threads(NonZeroUsize::new(threads).unwrap())
+        .to_parquet(export, &mut file, &ParquetOptions::default().with_row_group_bytes(3_000), &mut bad_rows)
+        .map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            (error.kind(), error.position(), format!("{error}: {cause}"))
+        });
+    let quarantined = quarantine.0.lock().unwrap().clone();
+    (file, quarantined, summary)
+}
+
+fn content(file: Vec<u8>) -> ContentHash {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap();
+    assert_eq!(reader.schema().fields(), schema(Resource::Activities).fields());
+    let mut hash = ContentHash::new();
+    reader.build().unwrap().for_each(|batch| hash.update(&batch.unwrap()).unwrap());
+    hash
+}
+
+#[test]
+fn row_groups_hold_every_row_once_and_in_order() {
+    let export = ACTIVITIES.repeat(200);
+    let (file, _, summary) = convert(export.as_bytes(), 3, 0);
+    assert_eq!(summary.unwrap().rows, 600);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap();
+    assert!(reader.metadata().num_row_groups() > 50);
+    let mut lines = Vec::new();
+    for batch in reader.build().unwrap() {
+        let batch = batch.unwrap();
+        let column = batch.column_by_name("_line").unwrap();
+        let column = column.as_any().downcast_ref::<arrow_array::Int64Array>().unwrap();
+        lines.extend(column.values().iter().copied());
+    }
+    assert_eq!(lines, (1..=600).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_bad_row_far_into_the_file_is_named_by_its_place_in_the_whole() {
+    let export = format!("{}\n\nworse\n{ACTIVITIES}", ACTIVITIES.repeat(100));
+    for threads in [1, 2, 5] {
+        let (_, quarantine, summary) = convert(export.as_bytes(), threads, 1);
+        assert_eq!((summary.as_ref().unwrap().rows, summary.unwrap().bad_rows), (303, 1));
+        let line: serde_json::Value = serde_json::from_slice(&quarantine).unwrap();
+        assert_eq!((&line["record"], &line["line"]), (&301.into(), &303.into()));
+        assert_eq!(line["byte"], ACTIVITIES.len() * 100 + 2);
+    }
+}
+
+#[test]
+fn a_reader_that_fails_midway_ends_the_conversion() {
+    struct Cable(usize);
+    impl io::Read for Cable {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(1).ok_or_else(|| io::Error::other("cable"))?;
+            let len = buffer.len().min(ACTIVITIES.len());
+            buffer[..len].copy_from_slice(&ACTIVITIES.as_bytes()[..len]);
+            Ok(len)
+        }
+    }
+    for reads in 0..20 {
+        let error = Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
+            .with_threads(NonZeroUsize::new(3).unwrap())
+            .to_parquet(
+                Cable(reads * 3),
+                io::sink(),
+                &ParquetOptions::default().with_row_group_bytes(3_000),
+                &mut BadRows::quarantine(1_000, || Ok(Box::new(io::sink()))),
+            )
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Read);
+    }
+}
+
+fn line() -> impl Strategy<Value = String> {
+    let examples: Vec<String> = ACTIVITIES.lines().map(String::from).collect();
+    prop_oneof![
+        6 => prop::sample::select(examples),
+        2 => ("[a-z]{1,9}", 0..9_u8).prop_map(|(uid, x)| format!(r#"{{"uid":"{uid}","x":{x},"tags":["é",null],"duration":"7"}}"#)),
+        1 => Just(String::new()),
+        1 => Just(" \r".to_owned()),
+        1 => Just("{\"uid\":".to_owned()),
+        1 => Just(format!("{{\"uid\":\"{}\"}}", "x".repeat(6_000))),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn any_number_of_threads_writes_the_same_file(
+        lines in prop::collection::vec(line(), 0..60),
+        ending in prop::sample::select(vec!["", "\n", "\n{\"uid\":\"cut"]),
+        max_bad_rows in prop_oneof![Just(1_000), 0..4_u64],
+    ) {
+        let export = format!("{}{ending}", lines.join("\n"));
+        let one = convert(export.as_bytes(), 1, max_bad_rows);
+        for threads in [2, 4] {
+            prop_assert!(one == convert(export.as_bytes(), threads, max_bad_rows), "{threads} threads");
+        }
+        // The straight way is the reference.
+        let (mut hash, mut bad_rows) = (ContentHash::new(), BadRows::quarantine(max_bad_rows, || Ok(Box::new(io::sink()))));
+        let straight = Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
+            .with_max_row_bytes(5_000)
+            .to_batches(export.as_bytes(), |batch| hash.update(&batch), &mut bad_rows);
+        match (straight, one.2) {
+            (Ok(straight), Ok(threaded)) => {
+                prop_assert_eq!(straight, threaded);
+                prop_assert_eq!(hash, content(one.0));
+            }
+            (Err(straight), Err(threaded)) => {
+                prop_assert_eq!((straight.kind(), straight.position()), (threaded.0, threaded.1));
+            }
+            (straight, threaded) => prop_assert!(false, "{straight:?} but {threaded:?}"),
+        }
+    }
+}
