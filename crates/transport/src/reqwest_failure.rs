@@ -1,8 +1,8 @@
 //! What reqwest's errors mean: whether anything was sent, whether another attempt may help, and words for people.
 
 use std::error::Error as StdError;
-use std::io;
 use std::time::Duration;
+use std::{fmt, io};
 
 use http::Uri;
 use rustls::CertificateError;
@@ -12,8 +12,10 @@ use crate::error::{Error, ErrorKind};
 /// What else may explain a failure.
 #[derive(Clone, Debug)]
 pub(crate) struct Situation {
-    /// What names the proxy that is in use, if one is.
-    pub(crate) proxied_by: Option<&'static str>,
+    /// What names the proxy for `http` addresses, if one is set.
+    pub(crate) http_proxy: Option<&'static str>,
+    /// What names the proxy for `https` addresses, if one is set.
+    pub(crate) https_proxy: Option<&'static str>,
     /// Whether the machine has no CA certificates at all.
     pub(crate) no_roots: bool,
     pub(crate) connect_timeout: Duration,
@@ -21,6 +23,8 @@ pub(crate) struct Situation {
 
 /// No reply began.
 pub(crate) fn request_failure(error: reqwest::Error, situation: &Situation, uri: &Uri) -> Error {
+    // After a redirect it is another server than the one that was asked for that fails.
+    let host = Host::of(error.url(), uri);
     // The address may hold credentials; it is told, without them, by the error's target.
     let error = error.without_url();
     let (kind, message) = if error.is_builder() {
@@ -29,9 +33,9 @@ pub(crate) fn request_failure(error: reqwest::Error, situation: &Situation, uri:
         let message = "the connection broke before a reply began, or what came back is not HTTP";
         (ErrorKind::Interrupted, message.to_owned())
     } else if let Some(tls) = find::<rustls::Error>(&error) {
-        (ErrorKind::Tls, tls_message(tls, situation, uri))
+        (ErrorKind::Tls, tls_message(tls, situation, &host))
     } else {
-        (ErrorKind::Connect, connect_message(&error, situation, uri))
+        (ErrorKind::Connect, connect_message(&error, situation, &host))
     };
     Error::new(kind, message).with_source(error)
 }
@@ -42,31 +46,52 @@ pub(crate) fn body_failure(error: reqwest::Error) -> Error {
         .with_source(error.without_url())
 }
 
-fn connect_message(error: &reqwest::Error, situation: &Situation, uri: &Uri) -> String {
-    let address = address(uri);
+/// Whom a connection was meant for.
+struct Host {
+    name: String,
+    port: u16,
+    is_https: bool,
+}
+
+impl Host {
+    fn of(url: Option<&reqwest::Url>, uri: &Uri) -> Self {
+        let (scheme, name, port) = match url {
+            Some(url) => (url.scheme(), url.host_str(), url.port()),
+            None => (uri.scheme_str().unwrap_or("https"), uri.host(), uri.port_u16()),
+        };
+        let is_https = scheme != "http";
+        let port = port.unwrap_or(if is_https { 443 } else { 80 });
+        Self { name: name.unwrap_or_default().to_owned(), port, is_https }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.port)
+    }
+}
+
+fn connect_message(error: &reqwest::Error, situation: &Situation, host: &Host) -> String {
     let mut message = if error.is_timeout() {
-        format!("no connection to {address} within {} s", situation.connect_timeout.as_secs_f64())
+        format!("no connection to {host} within {} s", situation.connect_timeout.as_secs_f64())
     } else if error.is_dns() {
-        format!(
-            "the name {} was not found; is the address right, and the network up?",
-            uri.host().unwrap_or_default()
-        )
+        format!("the name {} was not found; is the address right, and the network up?", host.name)
     } else if find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-        format!("nobody answers at {address}; is the address right?")
+        format!("nobody answers at {host}; is the address right?")
     } else {
-        format!("no connection to {address} came about")
+        format!("no connection to {host} came about")
     };
-    if let Some(proxied_by) = situation.proxied_by {
+    let proxied_by = if host.is_https { situation.https_proxy } else { situation.http_proxy };
+    if let Some(proxied_by) = proxied_by {
         message.push_str(&format!(" (a proxy is set by {proxied_by}: is it right?)"));
     }
     message
 }
 
-fn tls_message(error: &rustls::Error, situation: &Situation, uri: &Uri) -> String {
-    let address = address(uri);
+fn tls_message(error: &rustls::Error, situation: &Situation, host: &Host) -> String {
     if situation.no_roots {
         return format!(
-            "the certificate of {address} can't be checked: this machine has no CA certificates; \
+            "the certificate of {host} can't be checked: this machine has no CA certificates; \
              install its package of them (often named ca-certificates), or name a CA file"
         );
     }
@@ -88,18 +113,13 @@ fn tls_message(error: &rustls::Error, situation: &Situation, uri: &Uri) -> Strin
                 }
                 _ => "was not accepted",
             };
-            format!("the certificate of {address} {reason}")
+            format!("the certificate of {host} {reason}")
         }
         rustls::Error::InvalidMessage(_) => {
-            format!("what answers at {address} does not speak TLS; should the address begin with http://?")
+            format!("what answers at {host} does not speak TLS; should the address begin with http://?")
         }
-        _ => format!("no secure connection to {address} came about"),
+        _ => format!("no secure connection to {host} came about"),
     }
-}
-
-fn address(uri: &Uri) -> String {
-    let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
-    format!("{}:{port}", uri.host().unwrap_or_default())
 }
 
 /// The first error of a type in a chain. An [`io::Error`] hides the error that it was made of: its own

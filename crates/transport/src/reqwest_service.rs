@@ -21,9 +21,9 @@ use crate::service::{HttpService, Request, Response};
 
 /// How many redirects in a row are followed.
 const REDIRECTS: u32 = 5;
-/// The variables that name a proxy, in the order in which they are mentioned.
-const PROXY_VARIABLES: [&str; 6] =
-    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"];
+/// The variables that name a proxy for `http` addresses, and for `https` ones.
+const HTTP_PROXIES: [&str; 4] = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+const HTTPS_PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// Sends requests over HTTP/1.1 or HTTP/2. A cheap clone: all clones share their connections.
 ///
@@ -143,14 +143,19 @@ impl ReqwestServiceBuilder {
     /// [`ErrorKind::Setup`], naming the CA file that can't be read, or the proxy or user agent that is malformed.
     pub fn build(self) -> Result<ReqwestService, Error> {
         let certificates = self.certificates()?;
-        let proxied_by = match &self.proxy {
+        let proxy = |variables: [&'static str; 4]| match &self.proxy {
             Proxy::None => None,
             Proxy::At(_) => Some("the settings"),
-            Proxy::FromEnvironment => PROXY_VARIABLES
+            Proxy::FromEnvironment => variables
                 .into_iter()
                 .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())),
         };
-        let mut situation = Situation { proxied_by, no_roots: false, connect_timeout: self.connect_timeout };
+        let mut situation = Situation {
+            http_proxy: proxy(HTTP_PROXIES),
+            https_proxy: proxy(HTTPS_PROXIES),
+            no_roots: false,
+            connect_timeout: self.connect_timeout,
+        };
         let client = match self.client()?.tls_certs_merge(certificates.clone()).build() {
             // A machine without CA certificates, such as a bare container: plain HTTP must work there, and HTTPS must
             // say what is missing.

@@ -2,6 +2,7 @@
 //! other tests do, and in some that only sockets know.
 
 mod breaks;
+mod http2;
 mod program;
 mod redirects;
 mod server;

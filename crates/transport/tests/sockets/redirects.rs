@@ -92,3 +92,15 @@ async fn nowhere_is_not_gone_to_and_its_query_is_not_told() {
         assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
     }
 }
+
+#[tokio::test]
+async fn a_failure_after_a_redirect_names_the_server_that_failed() {
+    // Nobody listens there once the listener is gone.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::plain([to("302 F", &format!("http://{gone}/signed?signature=s3cret"))]).await;
+    let error = adapter().send(get(&server.url("/data"))).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    let expected = format!("GET {}: nobody answers at {gone}; is the address right?", server.url("/data"));
+    assert_eq!(error.to_string(), expected);
+    assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+}

@@ -37,23 +37,33 @@ impl Authority {
     }
 
     fn acceptor(&self, name: &str, last_year: i32) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::new(self.config(name, last_year)))
+    }
+
+    /// For a server that speaks HTTP/2 and nothing else.
+    pub(crate) fn http2_acceptor(&self) -> TlsAcceptor {
+        let mut config = self.config("127.0.0.1", 4000);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    fn config(&self, name: &str, last_year: i32) -> ServerConfig {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(last_year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-        let config = ServerConfig::builder()
+        ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+            .unwrap()
     }
 
     pub(crate) async fn server(&self) -> Server {
         Server::start(vec![reply("200 OK", b"secure")], Some(self.acceptor("127.0.0.1", 4000))).await
     }
 
-    fn trusting(&self) -> ReqwestService {
+    pub(crate) fn trusting(&self) -> ReqwestService {
         ReqwestService::builder().no_proxy().ca_file(self.file()).build().unwrap()
     }
 }
