@@ -227,9 +227,9 @@ fn a_set_flag_stops_the_conversion() {
     let setter = Arc::clone(&flag);
     let error = activities()
         .with_cancellation(flag)
-        .with_progress(move |progress| setter.store(progress.rows > 0, Ordering::Relaxed))
+        .with_progress(move |progress| setter.store(progress.bytes_in > 0, Ordering::Relaxed))
         .to_parquet(
-            Pieces(ACTIVITIES.as_bytes(), 2_000),
+            ACTIVITIES.repeat(1_000).as_bytes(),
             io::sink(),
             &ParquetOptions::default(),
             &mut BadRows::fail(),
