@@ -118,7 +118,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_input_and_no_random_source_exceeds_the_cap(
-            repetition: u32, random: f64, first in 0_u64..100_000, cap in 0_u64..100_000,
+            repetition: u32, random in prop::num::f64::ANY, first in 0_u64..100_000, cap in 0_u64..100_000,
         ) {
             let cap = Duration::from_millis(cap);
             let backoff = FullJitter::new(Duration::from_millis(first), cap).with_random(move || random);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::{Method, Uri};
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, FullJitter, PauseInput};
@@ -91,7 +92,7 @@ impl<S: HttpService> Retry<S> {
 impl<S: HttpService> HttpService for Retry<S> {
     async fn send(&self, request: Request) -> Result<Response, Error> {
         let class = CallClass::of(&request);
-        let method = request.method().clone();
+        let (method, uri) = (request.method().clone(), request.uri().clone());
         let began = Instant::now();
         self.budget.call_began();
         let mut number = 0;
@@ -108,15 +109,15 @@ impl<S: HttpService> HttpService for Retry<S> {
                 && {
                     let affordable = self.budget.take();
                     if !affordable {
-                        tracing::warn!(%method, path = request.uri().path(), "not tried again: the retry budget is used up");
+                        tracing::warn!(%method, path = uri.path(), "not tried again: the retry budget is used up");
                     }
                     affordable
                 };
             if !again {
-                return hand_up(result, number, elapsed);
+                return hand_up(result, number, elapsed, &method, &uri);
             }
             let pause = self.pause(number, elapsed, &result);
-            tracing::debug!(%method, path = request.uri().path(), attempt = number, ?pause, "trying again");
+            tracing::debug!(%method, path = uri.path(), attempt = number, ?pause, "trying again");
             // The reply goes before the pause, so that no connection or permit is held through it.
             drop(result);
             tokio::time::sleep(pause).await;
@@ -125,7 +126,13 @@ impl<S: HttpService> HttpService for Retry<S> {
 }
 
 /// Adds what was done to what came of it. A retry layer further in has counted already: its attempts are kept.
-fn hand_up(result: Result<Response, Error>, count: u32, elapsed: Duration) -> Result<Response, Error> {
+fn hand_up(
+    result: Result<Response, Error>,
+    count: u32,
+    elapsed: Duration,
+    method: &Method,
+    uri: &Uri,
+) -> Result<Response, Error> {
     match result {
         Ok(mut response) => {
             let inner = response.extensions().get::<Attempts>().map_or(1, |attempts| attempts.count);
@@ -135,7 +142,9 @@ fn hand_up(result: Result<Response, Error>, count: u32, elapsed: Duration) -> Re
         }
         Err(error) => {
             let count = (count - 1).saturating_add(error.attempts());
-            Err(error.with_attempts(count, elapsed))
+            let error = error.with_attempts(count, elapsed);
+            // A layer that stops a request may not say which.
+            Err(if error.target().is_none() { error.with_target(method, uri) } else { error })
         }
     }
 }

@@ -105,6 +105,28 @@ mod tests {
     }
 
     #[test]
+    fn the_default_is_fifty_and_one_for_every_five_calls() {
+        let budget = RetryBudget::default();
+        assert_eq!((0..60).filter(|_| budget.take()).count(), 50);
+        for _ in 0..25 {
+            budget.call_began();
+        }
+        assert_eq!((0..60).filter(|_| budget.take()).count(), 5);
+    }
+
+    #[test]
+    fn a_share_that_is_none_is_taken_for_the_nearest() {
+        for (per_call, after_three_calls) in [(7.5, 3), (-1.0, 0), (f64::NAN, 0), (f64::INFINITY, 3)] {
+            let budget = RetryBudget::new(10, per_call);
+            while budget.take() {}
+            for _ in 0..3 {
+                budget.call_began();
+            }
+            assert_eq!((0..10).filter(|_| budget.take()).count(), after_three_calls, "{per_call}");
+        }
+    }
+
+    #[test]
     fn clones_share_what_is_left() {
         let budget = RetryBudget::new(1, 0.0);
         assert!(budget.clone().take());

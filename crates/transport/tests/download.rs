@@ -1,7 +1,10 @@
 //! Downloads under every scripted fault, in virtual time: what arrives is the whole, or an error says why not.
 
+use std::future::{Future as _, poll_fn};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use backstory_transport::{
@@ -530,4 +533,42 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+/// Writes nothing until it is told to.
+struct Blocked(std::sync::mpsc::Receiver<()>, Vec<u8>);
+
+impl std::io::Write for Blocked {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        // When the sender is gone, writing is free.
+        let _ = self.0.recv();
+        self.1.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_writer_holds_up_the_reading_and_not_the_memory() {
+    let (release, blocked) = std::sync::mpsc::channel();
+    let read = Arc::new(AtomicU64::new(0));
+    let told = Arc::clone(&read);
+    let (_, download) = scripted([Scripted::ok(vec![b'x'; 16 << 20]).in_chunks(64 << 10)]);
+    let download = download
+        .on_progress(move |progress| told.store(progress.bytes, Ordering::SeqCst))
+        .to_writer(Blocked(blocked, Vec::new()));
+    let mut download = std::pin::pin!(download);
+    // However often it is driven, it reads one batch ahead and no further.
+    for _ in 0..10_000 {
+        let polled = poll_fn(|context| Poll::Ready(download.as_mut().poll(context).map(drop))).await;
+        assert!(polled.is_pending());
+        tokio::task::yield_now().await;
+    }
+    let ahead = read.load(Ordering::SeqCst);
+    assert!((2 << 20..3 << 20).contains(&ahead), "{ahead}");
+    drop(release);
+    let (downloaded, Blocked(_, written)) = download.await.unwrap();
+    assert_eq!((downloaded.bytes, written.len()), (16 << 20, 16 << 20));
 }

@@ -188,6 +188,7 @@ fn cancelled_at_any_await_it_leaves_nothing_or_the_whole() {
         ];
         let download = scripted(script).with_backoff(backstory_transport::FullJitter::default());
         finished = runtime.block_on(polled(times, download.to_file(target(&folder)))).is_some();
+        assert_eq!(runtime.metrics().num_alive_tasks(), 0);
         // The runtime waits for the blocking work that has begun, and drops everything else.
         drop(runtime);
         match names(folder.path()).as_slice() {

@@ -267,3 +267,36 @@ async fn the_port_can_be_mocked() {
     let response = Retry::new(mock).with_backoff(NoPause).send(get()).await.unwrap();
     assert_eq!(response.into_body().collect(100).await.unwrap(), "mocked");
 }
+
+#[tokio::test(start_paused = true)]
+async fn no_reply_is_held_while_the_next_attempt_is_waited_for() {
+    // The reply's body holds a clone for as long as it lives.
+    let alive = Arc::new(());
+    let held = Arc::clone(&alive);
+    let mut mock = backstory_transport::MockHttpService::new();
+    mock.expect_send().returning(move |_| {
+        let held = Arc::clone(&held);
+        let never = futures_util::stream::once(async move {
+            let _held = held;
+            std::future::pending().await
+        });
+        let mut response = backstory_transport::Response::new(backstory_transport::Body::from_stream(never));
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        Ok(response)
+    });
+    let retry = Retry::new(mock).with_backoff(full_pauses());
+    let call = retry.send(get());
+    tokio::pin!(call);
+    assert!(tokio::time::timeout(Duration::from_millis(500), &mut call).await.is_err());
+    // One is the test's, one the mock's.
+    assert_eq!(Arc::strong_count(&alive), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_that_does_not_say_what_was_tried_is_told() {
+    let mut mock = backstory_transport::MockHttpService::new();
+    mock.expect_send()
+        .returning(|_| Err(backstory_transport::Error::new(ErrorKind::Layer, "no token could be had")));
+    let error = Retry::new(mock).send(get()).await.unwrap_err();
+    assert_eq!(error.to_string(), "GET http://api.test/jobs/7: no token could be had");
+}
