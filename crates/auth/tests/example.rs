@@ -8,8 +8,9 @@ use std::process::{Command, Output};
 fn example() -> Command {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().unwrap().parent().unwrap();
-    let mut example =
-        Command::new(folder.join("examples").join(format!("token_for_curl{}", std::env::consts::EXE_SUFFIX)));
+    let program = folder.join("examples").join(format!("token_for_curl{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "`cargo test` builds it, `cargo test --test …` doesn't: {}", program.display());
+    let mut example = Command::new(program);
     example.env_clear().env("NO_PROXY", "127.0.0.1");
     example
 }
