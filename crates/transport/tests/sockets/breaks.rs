@@ -9,6 +9,9 @@ use backstory_transport::{
     CallClass, Download, Downloaded, Error, ErrorKind, HttpService, NoPause, Refusal, Request,
     ReqwestService, Retry, UnprovenEnd,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::server::{End, Play, Server, play, reply};
 
@@ -305,4 +308,40 @@ async fn credentials_in_an_address_reach_no_error() {
         cause = error.source();
     }
     assert!(!text.contains("hunter2"), "{text}");
+}
+
+/// Accepts one connection, says when its request is there, answers with this, and waits until the client closes it.
+async fn closed_after(answer: &'static [u8]) -> (String, oneshot::Receiver<()>, JoinHandle<()>) {
+    let (seen, sees) = oneshot::channel();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let closed = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = [0; 4096];
+        assert!(stream.read(&mut buffer).await.unwrap() > 0);
+        stream.write_all(answer).await.unwrap();
+        let _ = seen.send(());
+        // An end or a reset: either way nobody is there any more.
+        while matches!(stream.read(&mut buffer).await, Ok(1..)) {}
+    });
+    (url, sees, closed)
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_closes_its_connection() {
+    let (url, seen, closed) = closed_after(b"").await;
+    let adapter = adapter();
+    tokio::select! {
+        _ = adapter.send(get(&url)) => panic!("there is no reply"),
+        seen = seen => seen.unwrap(),
+    }
+    closed.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_body_that_is_dropped_closes_its_connection() {
+    let (url, _, closed) = closed_after(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{").await;
+    let adapter = adapter();
+    drop(adapter.send(get(&url)).await.unwrap());
+    closed.await.unwrap();
 }
