@@ -195,6 +195,24 @@ fn a_cure_that_opened_something_is_healed_as_the_first() {
 }
 
 #[test]
+fn a_token_that_opened_something_ends_the_growth_of_the_pauses() {
+    let mut cache = holding("a", seconds(0), LIFE);
+    let mut now = seconds(0);
+    for (generation, next) in ["b", "c", "d", "e"].into_iter().enumerate() {
+        cache.invalidate(generation as u64 + 1, now);
+        land(&mut cache, next, now, LIFE);
+        now += seconds(60);
+    }
+    cache.accepted(5);
+    cache.invalidate(5, now);
+    land(&mut cache, "f", now, LIFE);
+    cache.invalidate(6, now);
+    assert_eq!(served(&mut cache, now), Some(("f", 6)));
+    cache.invalidate(6, now + seconds(1));
+    assert_eq!(served(&mut cache, now + seconds(1)), None, "the first pause is a second");
+}
+
+#[test]
 fn the_same_token_served_again_with_its_remaining_life_is_asked_for_again_only_when_it_has_ended() {
     let mut cache = holding("a", seconds(0), LIFE);
     land(&mut cache, "a", seconds(7_140), seconds(60));
@@ -243,7 +261,38 @@ fn an_issuer_that_serves_the_expired_token_for_ever_is_given_up_for_now() {
     assert_eq!(cache.landed(flight, now, "a", seconds(0), MIDDLE), Landing::Stale);
     let pause = cache.failed(flight, now, "stale", None, MIDDLE);
     assert!(matches!(cache.ask(now), Answer::Fail("stale", _)));
-    assert!(matches!(cache.ask(now + pause), Answer::Fetch(_)));
+    let again = land(&mut cache, "a", now + pause, seconds(0));
+    assert!(
+        matches!(again, Landing::FetchAgainAfter(_)),
+        "it is given as much patience as before: {again:?}"
+    );
+}
+
+#[test]
+fn a_token_that_came_and_a_fetch_that_was_lost_restore_the_patience() {
+    let mut cache = holding("a", seconds(0), LIFE);
+    let wait = |cache: &mut Cache, flight, now, old| {
+        for _ in 0..PATIENCE {
+            let again = cache.landed(flight, now, old, seconds(0), MIDDLE);
+            assert!(matches!(again, Landing::FetchAgainAfter(_)), "{again:?}");
+        }
+    };
+    for (old, new, now) in [("a", "b", seconds(7_200)), ("b", "c", seconds(14_500))] {
+        let lost = take_off(&mut cache, now);
+        wait(&mut cache, lost, now, old);
+        cache.lost(lost);
+        let flight = take_off(&mut cache, now);
+        wait(&mut cache, flight, now, old);
+        assert!(matches!(cache.landed(flight, now, new, LIFE, MIDDLE), Landing::Held(_)));
+    }
+}
+
+#[test]
+fn a_remaining_life_that_is_rounded_up_is_no_prolongation() {
+    let mut cache = holding("a", seconds(0), LIFE);
+    land(&mut cache, "a", seconds(7_140), seconds(62));
+    assert!(matches!(cache.ask(seconds(7_201)), Answer::Serve(_)));
+    assert!(matches!(cache.ask(seconds(7_202)), Answer::Fetch(_)));
 }
 
 #[test]
