@@ -244,6 +244,12 @@ mod tests {
     }
 
     #[test]
+    fn only_what_may_pass_is_transient() {
+        let transient: Vec<_> = (100..600).filter(|status| refusal(*status, "").is_transient()).collect();
+        assert_eq!(transient, [408, 429, 500, 502, 503, 504]);
+    }
+
+    #[test]
     fn retry_after_is_read_in_both_forms() {
         assert_eq!(RetryAfter::parse("7"), RetryAfter::After(Duration::from_secs(7)));
         assert!(matches!(RetryAfter::parse("Fri, 06 Mar 2026 00:00:00 GMT"), RetryAfter::At(_)));

@@ -238,6 +238,13 @@ async fn a_restart_waits_as_long_as_the_server_asks() {
     let (_, download) = scripted([Scripted::reply(503, "").header("retry-after", "30"), Scripted::ok(TEXT)]);
     fetch(download).await.unwrap();
     assert_eq!(began.elapsed().as_secs(), 30);
+
+    // But not for a day.
+    let began = Instant::now();
+    let (_, download) =
+        scripted([Scripted::reply(503, "").header("retry-after", "86400"), Scripted::ok(TEXT)]);
+    fetch(download).await.unwrap();
+    assert_eq!(began.elapsed().as_secs(), 60);
 }
 
 #[tokio::test(start_paused = true)]
@@ -407,6 +414,13 @@ async fn a_proven_rest_is_all_that_is_fetched_again() {
         service.requests().iter().map(|request| request.headers().get("range").cloned()).collect();
     assert_eq!(asked, [None, Some("bytes=10-".parse().unwrap()), Some("bytes=17-".parse().unwrap())]);
     assert!(service.requests().iter().all(|request| request.headers()["accept-encoding"] == "identity"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_not_a_part_to_go_on_from() {
+    let service = ranged(TEXT, |_| "\"v1\"", &[0]);
+    fetch(download(&service).resume(Resume::IfRange)).await.unwrap();
+    assert!(service.requests().iter().all(|request| !request.headers().contains_key("range")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use same_file::Handle;
 
@@ -17,6 +18,9 @@ use crate::error::{Error, ErrorKind};
 
 /// How many bytes may have to be fetched again after a crash, when downloads resume.
 const CHECKPOINT: u64 = 16 << 20;
+
+/// After how many bytes the disk is asked to take them, while more are on their way: what is left for the end is little then.
+const FLUSH: usize = 32 << 20;
 
 /// Downloads into a file; see [`Download::to_file`](super::Download::to_file).
 pub(super) async fn to_file(plan: Plan, path: &Path) -> Result<Downloaded, Error> {
@@ -137,6 +141,9 @@ struct PartialFile {
     file: File,
     paths: Paths,
     life: Arc<Mutex<Life>>,
+    /// Bytes written since the disk was last asked to take them.
+    unflushed: usize,
+    flushing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl PartialFile {
@@ -147,7 +154,7 @@ impl PartialFile {
         // From here on, whatever fails removes the file.
         let guard = Guard { paths: paths.clone(), life: Arc::clone(&life) };
         let known = resumed.and_then(|address| Journal::load(&paths.journal, address, &mut file));
-        let mut partial = Self { file, paths, life };
+        let mut partial = Self { file, paths, life, unflushed: 0, flushing: None };
         match &known {
             Some(known) => {
                 partial.keep(true);
@@ -178,7 +185,7 @@ impl PartialFile {
 
     /// Makes sure that what is written so far outlives a crash, and that another process can go on from it.
     fn checkpoint(&mut self, journal: &Journal) -> Result<(), Error> {
-        self.file.sync_data().map_err(|error| failed("can't be put on disk", &self.paths.partial, error))?;
+        self.put_on_disk(File::sync_data)?;
         // Under the lock: a download that is cancelled now either removes the journal too, or leaves it with its file.
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*life, Life::Open { .. }) {
@@ -192,7 +199,7 @@ impl PartialFile {
 
     /// Gives the file its final name, once all of it is on disk.
     fn commit(&mut self) -> Result<(), Error> {
-        self.file.sync_all().map_err(|error| failed("can't be put on disk", &self.paths.partial, error))?;
+        self.put_on_disk(File::sync_all)?;
         {
             let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
             if matches!(*life, Life::Removed) {
@@ -208,6 +215,34 @@ impl PartialFile {
             .map_err(|error| failed("can't be put on disk", &self.paths.folder, error))
     }
 
+    /// Waits until everything is on disk.
+    fn put_on_disk(&mut self, sync: fn(&File) -> io::Result<()>) -> Result<(), Error> {
+        self.flushed().and_then(|()| sync(&self.file)).map_err(|error| self.not_on_disk(error))
+    }
+
+    /// Has the disk take what is written so far, in the background, unless it is still at it.
+    fn flush_behind(&mut self) -> io::Result<()> {
+        if self.flushing.as_ref().is_some_and(|flushing| !flushing.is_finished()) {
+            return Ok(());
+        }
+        self.flushed()?;
+        self.unflushed = 0;
+        let file = self.file.try_clone()?;
+        self.flushing = Some(std::thread::Builder::new().spawn(move || file.sync_data())?);
+        Ok(())
+    }
+
+    /// What came of the last flush. A failure is reported once by the operating system, so this must not be passed over.
+    fn flushed(&mut self) -> io::Result<()> {
+        let flushing = self.flushing.take().map(JoinHandle::join);
+        flushing
+            .map_or(Ok(()), |flushed| flushed.unwrap_or_else(|_| Err(io::Error::other("flushing panicked"))))
+    }
+
+    fn not_on_disk(&self, error: io::Error) -> Error {
+        failed("can't be put on disk", &self.paths.partial, error)
+    }
+
     fn keep(&self, keep: bool) {
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*life, Life::Open { .. }) {
@@ -220,7 +255,13 @@ impl Target for PartialFile {
     const BATCH: usize = 512 << 10;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|error| failed("can't be written", &self.paths.partial, error))
+        self.file.write_all(bytes).map_err(|error| failed("can't be written", &self.paths.partial, error))?;
+        self.unflushed += bytes.len();
+        if self.unflushed < FLUSH {
+            Ok(())
+        } else {
+            self.flush_behind().map_err(|error| self.not_on_disk(error))
+        }
     }
 }
 
