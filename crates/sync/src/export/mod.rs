@@ -33,8 +33,15 @@ pub use layout::OutputFormat;
 pub use manifest::{ExportEntry, FileEntry, JobEntry as ManifestJob, MANIFEST, Manifest, WindowEntry};
 pub use report::Report;
 
-/// How many results are downloaded and decoded at once: more would only share the same cores.
-const DOWNLOADS: usize = 2;
+/// How many results are downloaded and decoded at once. Parquet is decoded and encoded on all cores by itself, and one row
+/// group a core is what bounds the memory; for the rest, two keep both cores busy.
+fn downloads_at_once(format: OutputFormat) -> usize {
+    match format {
+        OutputFormat::Parquet => 1,
+        OutputFormat::JsonLines | OutputFormat::Csv => 2,
+    }
+}
+
 /// The file that keeps two exports out of one folder.
 const LOCK: &str = ".backstory.lock";
 
@@ -116,7 +123,7 @@ pub async fn export(
             matches!(plan.selection(), Selection::Activities { .. }),
             &options.clock,
         ),
-        downloads: Semaphore::new(DOWNLOADS),
+        downloads: Semaphore::new(downloads_at_once(options.format)),
         bad_rows: Arc::new(AtomicU64::new(0)),
     };
     match plan.selection() {
@@ -134,7 +141,9 @@ async fn run<R: WindowRequest>(
     folder: &Folder,
 ) -> Result<Report, Error> {
     // More windows than slots are under way, since a window that is downloading holds none.
-    let at_once = shared.options.slots.running + shared.options.slots.waiting + DOWNLOADS;
+    let at_once = shared.options.slots.running
+        + shared.options.slots.waiting
+        + downloads_at_once(shared.options.format);
     let mut outcomes = stream::iter(plan.windows())
         .map(|window| bring::<R>(shared, filter, *window, folder))
         .buffer_unordered(at_once);
