@@ -31,9 +31,10 @@ pub(crate) fn decode<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), Odd>
     GUESSES.with(|guesses| {
         let mut pull = Pull { json, bytes: json.as_bytes(), at: 0, guesses };
         pull.space();
-        let decoded = pull.object::<R>()?;
+        let mut record = R::default();
+        let any = pull.object(&mut record)?;
         pull.space();
-        if pull.at == pull.bytes.len() { Ok(decoded) } else { Err(Odd) }
+        if pull.at == pull.bytes.len() { Ok((record, any)) } else { Err(Odd) }
     })
 }
 
@@ -78,14 +79,15 @@ impl<'a> Pull<'a, '_> {
         found
     }
 
-    fn object<R: Decode<'a>>(&mut self) -> Result<(R, bool), Odd> {
+    /// Reads an object into a record, in place: records are too big to be passed around. Returns whether any of its fields
+    /// was there.
+    fn object<R: Decode<'a>>(&mut self, record: &mut R) -> Result<bool, Odd> {
         self.expect(b'{')?;
-        let mut record = R::default();
         let mut any = false;
         self.space();
         if self.peek()? == b'}' {
             self.at += 1;
-            return Ok((record, any));
+            return Ok(any);
         }
         // Field n is n + 1 here; 0 is the object's beginning.
         let mut before = 0;
@@ -118,7 +120,7 @@ impl<'a> Pull<'a, '_> {
                 b',' => self.at += 1,
                 b'}' => {
                     self.at += 1;
-                    return Ok((record, any));
+                    return Ok(any);
                 }
                 _ => return Err(Odd),
             }
@@ -131,8 +133,9 @@ impl<'a> Pull<'a, '_> {
     fn is_key(&mut self, name: &str) -> bool {
         let rest = &self.bytes[self.at..];
         let end = name.len() + 1;
-        let found =
-            rest.first() == Some(&b'"') && rest.get(end) == Some(&b'"') && rest[1..end] == *name.as_bytes();
+        let found = rest.first() == Some(&b'"')
+            && rest.get(end) == Some(&b'"')
+            && same(&rest[1..end], name.as_bytes());
         if found {
             self.at += end + 1;
         }
@@ -278,6 +281,19 @@ impl<'a> Pull<'a, '_> {
     }
 }
 
+/// Whether two slices of equal length are equal. Keys are short, and a call of `memcmp` takes longer than this.
+#[inline]
+fn same(left: &[u8], right: &[u8]) -> bool {
+    if let (Some(left_end), Some(right_end)) = (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        let mut words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
+        return left_end == right_end && words.all(|(left, right)| left == right);
+    }
+    if let (Some(left_end), Some(right_end)) = (left.last_chunk::<4>(), right.last_chunk::<4>()) {
+        return left_end == right_end && left.first_chunk::<4>() == right.first_chunk::<4>();
+    }
+    left.iter().zip(right).all(|(left, right)| left == right)
+}
+
 /// How many bytes there are before a quote, a backslash or a control character.
 #[inline]
 fn plain_len(bytes: &[u8]) -> usize {
@@ -289,10 +305,11 @@ fn plain_len(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
         let word = u64::from_le_bytes(*word);
-        let quote = zero(word ^ (ONES * 0x22));
         let backslash = zero(word ^ (ONES * 0x5c));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let hits = quote | backslash | control;
+        // With this bit flipped, a quote is 0x20, and nothing but control characters is less.
+        let flipped = word ^ (ONES * 0x02);
+        let quote_or_control = flipped.wrapping_sub(ONES * 0x21) & !flipped & HIGHS;
+        let hits = backslash | quote_or_control;
         if hits != 0 {
             return len + (hits.trailing_zeros() / 8) as usize;
         }
@@ -375,19 +392,23 @@ impl<'a> FieldSource<'a> for Pull<'a, '_> {
     }
 
     fn record<R: Decode<'a>>(&mut self, slot: &mut Option<R>) -> Result<Found, Odd> {
-        *slot = if self.word(b"null") { None } else { Some(self.object()?.0) };
+        if self.word(b"null") {
+            *slot = None;
+        } else {
+            self.object(slot.insert(R::default()))?;
+        }
         Ok(Found::Taken)
     }
 
     fn records<R: Decode<'a>>(&mut self, slot: &mut Option<Vec<R>>) -> Result<Found, Odd> {
         *slot = None;
         if !self.word(b"null") {
-            let mut records = Vec::new();
+            // Room for a usual meeting, so that records are seldom moved.
+            let records = slot.insert(Vec::with_capacity(8));
             self.each(|pull| {
-                records.push(pull.object()?.0);
-                Ok(())
+                records.push(R::default());
+                records.last_mut().map_or(Ok(false), |record| pull.object(record)).map(drop)
             })?;
-            *slot = Some(records);
         }
         Ok(Found::Taken)
     }

@@ -19,9 +19,10 @@ use crate::resource::Resource;
 use crate::schema::schema;
 use crate::version::Versions;
 
-/// A batch is full with this many rows, or with that many bytes of values, so that memory stays flat whatever the rows.
+/// A batch is full with this many rows, or with that many bytes of values, so that memory stays flat whatever the rows,
+/// and a batch is still in the processor's cache when it is encoded.
 const MAX_ROWS: usize = 8_192;
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 /// Builds batches of the nested `activities` table.
 ///
@@ -71,7 +72,7 @@ macro_rules! batch_builder {
                 self.0.lines.is_empty()
             }
 
-            /// Whether it is time for [`finish`](Self::finish): the rows have reached 8,192, or 4 MiB.
+            /// Whether it is time for [`finish`](Self::finish): the rows have reached 8,192, or 1 MiB.
             pub fn is_full(&self) -> bool {
                 self.0.is_full()
             }

@@ -18,7 +18,7 @@ use crate::checked_copy::CheckedCopy;
 use crate::csv_tables::CsvTables;
 use crate::error::{Error, ErrorKind};
 use crate::origin::Origin;
-use crate::parquet_file::{ParquetFile, ParquetOptions};
+use crate::parquet_file::{self, ParquetFile, ParquetOptions};
 use crate::resource::{Resource, SourceFormat};
 use crate::row_group::{EncodedRowGroup, RowGroupEncoder};
 use crate::row_groups::{Conductor, write_row_groups};
@@ -157,35 +157,34 @@ impl Conversion {
         options: &ParquetOptions,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
-        let mut file = ParquetFile::new(self.resource, writer, options)?;
         if (self.resource, self.format) == (Resource::Activities, SourceFormat::JsonLines) {
-            return self.convert_row_groups(reader, file, options, bad_rows);
+            return self.convert_row_groups(reader, writer, options, bad_rows);
         }
+        let mut file = ParquetFile::new(self.resource, writer, options)?;
         let summary = self.to_batches(reader, |batch| file.write(&batch), bad_rows)?;
         file.finish()?;
         Ok(summary)
     }
 
     /// The way for JSON Lines: whole row groups on several threads.
-    fn convert_row_groups<W: Write + Send>(
+    fn convert_row_groups(
         self,
         reader: impl Read,
-        file: ParquetFile<W>,
+        writer: impl Write + Send,
         options: &ParquetOptions,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
-        let (mut file, columns) = file.into_parts()?;
+        let (mut file, layout) = parquet_file::begin(self.resource, writer, options)?;
         let encoder = RowGroupEncoder {
             origin: self.origin.clone(),
             max_row_bytes: self.max_row_bytes,
             max_bad_rows: bad_rows.left().saturating_add(1),
-            columns,
+            layout,
         };
         let threads = self.threads;
         let mut run = ThreadedRun { run: Run::new(self, bad_rows), reader, records: 0 };
         write_row_groups(threads, options.row_group_bytes(), &encoder, &mut run, &mut file)?;
-        file.finish().map_err(|error| Error::write("the Parquet file", error))?;
-        file.inner_mut().flush().map_err(|error| Error::write("the Parquet file", error))?;
+        parquet_file::end(file)?;
         Ok(run.run.finish())
     }
 

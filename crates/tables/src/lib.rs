@@ -44,6 +44,7 @@ mod content_hash;
 mod conversion;
 mod csv_tables;
 mod description;
+mod encode;
 mod error;
 mod extra_json;
 mod generated;

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowRowGroupWriterFactory;
-use parquet::basic::{Compression as Codec, Encoding, ZstdLevel};
+use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
+use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
+use crate::encode::{Layout, RowGroupWriter};
 use crate::error::{Error, ErrorKind};
 use crate::resource::Resource;
 use crate::schema::schema;
@@ -81,53 +82,20 @@ impl ParquetOptions {
         };
         let metadata =
             self.metadata.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-        let mut properties = WriterProperties::builder()
+        Ok(WriterProperties::builder()
             .set_created_by(concat!("backstory ", env!("CARGO_PKG_VERSION")).to_owned())
             .set_compression(codec)
-            .set_statistics_enabled(EnabledStatistics::Chunk)
-            // Looking up one activity is the commonest search; a column whose values are all distinct has no statistics
-            // that help there.
-            .set_column_bloom_filter_enabled(ColumnPath::from("uid"), true)
-            .set_max_row_group_row_count(None)
-            .set_key_value_metadata(Some(metadata));
-        for (path, encoding) in DISTINCT {
-            let path = ColumnPath::from(path.split('.').map(str::to_owned).collect::<Vec<_>>());
-            properties = properties
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_encoding(path, *encoding);
-        }
-        Ok(properties.build())
+            .set_key_value_metadata(Some(metadata))
+            .build())
     }
 }
 
-/// Columns whose values hardly ever come twice. Building a dictionary for them costs a quarter of the writer's time, and
-/// is thrown away in the end. Instants and line numbers are small steps apart; versions share long beginnings.
-const DISTINCT: &[(&str, Encoding)] = &[
-    ("_key", Encoding::PLAIN),
-    ("uid", Encoding::PLAIN),
-    ("source_id", Encoding::PLAIN),
-    ("in_reply_to_source_id", Encoding::PLAIN),
-    ("followed_meeting_source_id", Encoding::PLAIN),
-    ("follow_up_email_source_id", Encoding::PLAIN),
-    ("subject", Encoding::PLAIN),
-    ("summary", Encoding::PLAIN),
-    ("extra", Encoding::PLAIN),
-    ("crm_status.crm_id", Encoding::PLAIN),
-    ("timestamp", Encoding::DELTA_BINARY_PACKED),
-    ("ingest_timestamp", Encoding::DELTA_BINARY_PACKED),
-    ("created", Encoding::DELTA_BINARY_PACKED),
-    ("start_time", Encoding::DELTA_BINARY_PACKED),
-    ("end_time", Encoding::DELTA_BINARY_PACKED),
-    ("crm_status.push_time", Encoding::DELTA_BINARY_PACKED),
-    ("_line", Encoding::DELTA_BINARY_PACKED),
-    ("_version", Encoding::DELTA_BYTE_ARRAY),
-];
-
 /// Writes the batches of one nested table to a Parquet file.
 pub struct ParquetFile<W: Write + Send> {
-    writer: ArrowWriter<W>,
+    file: SerializedFileWriter<W>,
     row_group_bytes: usize,
     in_group: usize,
+    group: RowGroupWriter,
 }
 
 impl<W: Write + Send> ParquetFile<W> {
@@ -136,42 +104,66 @@ impl<W: Write + Send> ParquetFile<W> {
     /// # Errors
     /// [`ErrorKind::Write`], and [`ErrorKind::Format`] for a compression level that doesn't exist.
     pub fn new(resource: Resource, writer: W, options: &ParquetOptions) -> Result<Self, Error> {
-        let writer = ArrowWriter::try_new(writer, schema(resource), Some(options.properties()?))
-            .map_err(|error| Error::write("the Parquet file", error))?;
-        Ok(Self { writer, row_group_bytes: options.row_group_bytes, in_group: 0 })
-    }
-
-    /// The parts of a file whose row groups are encoded elsewhere.
-    pub(crate) fn into_parts(self) -> Result<(SerializedFileWriter<W>, ArrowRowGroupWriterFactory), Error> {
-        self.writer.into_serialized_writer().map_err(|error| Error::write("the Parquet file", error))
+        let (file, layout) = begin(resource, writer, options)?;
+        let group = RowGroupWriter::new(&layout)?;
+        Ok(Self { file, row_group_bytes: options.row_group_bytes, in_group: 0, group })
     }
 
     /// Writes a batch.
     ///
     /// # Errors
-    /// [`ErrorKind::Write`], also when the batch isn't of the table's schema.
+    /// [`ErrorKind::Write`], and [`ErrorKind::Table`] when the batch isn't of the table's [`schema`](crate::schema()).
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        self.writer.write(batch).map_err(|error| Error::write("the Parquet file", error))?;
-        self.in_group += batch
-            .columns()
-            .iter()
-            .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
-            .sum::<usize>();
+        self.group.write(batch)?;
+        let sizes =
+            batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
+        self.in_group += sizes.sum::<usize>();
         if self.in_group >= self.row_group_bytes {
-            self.writer.flush().map_err(|error| Error::write("the Parquet file", error))?;
-            self.in_group = 0;
+            self.end_group()?;
         }
         Ok(())
+    }
+
+    fn end_group(&mut self) -> Result<(), Error> {
+        self.in_group = 0;
+        if self.group.rows() == 0 {
+            return Ok(());
+        }
+        self.group.finish()?.write(&mut self.file)
     }
 
     /// Writes the footer. Without it the file isn't one.
     ///
     /// # Errors
     /// [`ErrorKind::Write`].
-    pub fn finish(self) -> Result<(), Error> {
-        let mut writer = self.writer.into_inner().map_err(|error| Error::write("the Parquet file", error))?;
-        writer.flush().map_err(|error| Error::write("the Parquet file", error))
+    pub fn finish(mut self) -> Result<(), Error> {
+        self.end_group()?;
+        end(self.file)
     }
+}
+
+/// Begins a file whose row groups are encoded apart from it.
+pub(crate) fn begin<W: Write + Send>(
+    resource: Resource,
+    writer: W,
+    options: &ParquetOptions,
+) -> Result<(SerializedFileWriter<W>, Layout), Error> {
+    let failed = |error| Error::write("the Parquet file", error);
+    let (schema, mut properties) = (schema(resource), options.properties()?);
+    // Readers that know Arrow find its types there: the time zone above all.
+    add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+    let codec = properties.compression(&ColumnPath::from("uid"));
+    let columns = Arc::new(ArrowSchemaConverter::new().convert(&schema).map_err(failed)?);
+    let file =
+        SerializedFileWriter::new(writer, columns.root_schema_ptr(), Arc::new(properties)).map_err(failed)?;
+    let layout = Layout::of(&columns, codec);
+    Ok((file, layout))
+}
+
+/// Writes the footer.
+pub(crate) fn end<W: Write + Send>(mut file: SerializedFileWriter<W>) -> Result<(), Error> {
+    file.finish().map_err(|error| Error::write("the Parquet file", error))?;
+    file.inner_mut().flush().map_err(|error| Error::write("the Parquet file", error))
 }
 
 impl<W: Write + Send> fmt::Debug for ParquetFile<W> {

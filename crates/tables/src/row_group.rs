@@ -2,18 +2,13 @@
 
 use std::io::Write;
 
-use arrow_array::RecordBatch;
 use backstory_formats::{ActivityRow, JsonLines, Position};
-use parquet::arrow::arrow_writer::{
-    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
-};
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::batch::ActivityBatchBuilder;
+use crate::encode::{EncodedColumns, Layout, RowGroupWriter};
 use crate::error::Error;
 use crate::origin::Origin;
-use crate::resource::Resource;
-use crate::schema::schema;
 use crate::summary::Summary;
 
 /// Encodes row groups. Threads share it.
@@ -22,7 +17,7 @@ pub(crate) struct RowGroupEncoder {
     pub(crate) max_row_bytes: usize,
     /// No more bad rows than these are kept; the first one too many ends the conversion anyway.
     pub(crate) max_bad_rows: usize,
-    pub(crate) columns: ArrowRowGroupWriterFactory,
+    pub(crate) layout: Layout,
 }
 
 /// A row that can't be decoded.
@@ -34,7 +29,7 @@ pub(crate) struct BadRow {
 
 /// An encoded row group, and what it held.
 pub(crate) struct EncodedRowGroup {
-    chunks: Vec<ArrowColumnChunk>,
+    columns: EncodedColumns,
     pub(crate) summary: Summary,
     pub(crate) bad_rows: Vec<BadRow>,
     /// How many records there were, bad ones included.
@@ -45,13 +40,12 @@ impl RowGroupEncoder {
     /// Encodes a row group that begins at `start`, whose record is 1, from the pieces that `feed` hands to its argument.
     pub(crate) fn encode(
         &self,
-        number: usize,
+        writer: &mut RowGroupWriter,
         start: Position,
         feed: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error>,
     ) -> Result<EncodedRowGroup, Error> {
-        let writers = self.columns.create_column_writers(number).map_err(failed)?;
         let mut group = RowGroup {
-            writers,
+            writer,
             batches: ActivityBatchBuilder::new(&self.origin),
             summary: Summary::default(),
             bad_rows: Vec::new(),
@@ -70,26 +64,21 @@ impl RowGroupEncoder {
         }
         let records = lines.position().record - 1;
         group.encode_batch()?;
-        let chunks = group
-            .writers
-            .into_iter()
-            .map(ArrowColumnWriter::close)
-            .collect::<Result<_, _>>()
-            .map_err(failed)?;
-        Ok(EncodedRowGroup { chunks, summary: group.summary, bad_rows: group.bad_rows, records })
+        let columns = group.writer.finish()?;
+        Ok(EncodedRowGroup { columns, summary: group.summary, bad_rows: group.bad_rows, records })
     }
 }
 
 /// A row group under way.
-struct RowGroup {
-    writers: Vec<ArrowColumnWriter>,
+struct RowGroup<'w> {
+    writer: &'w mut RowGroupWriter,
     batches: ActivityBatchBuilder,
     summary: Summary,
     bad_rows: Vec<BadRow>,
     max_bad_rows: usize,
 }
 
-impl RowGroup {
+impl RowGroup<'_> {
     fn take(&mut self, row: &ActivityRow<'_>) -> Result<(), Error> {
         match row.activity() {
             Ok(activity) => {
@@ -111,32 +100,13 @@ impl RowGroup {
         if self.batches.is_empty() {
             return Ok(());
         }
-        let batch: RecordBatch = self.batches.finish();
-        let mut writers = self.writers.iter_mut();
-        for (field, array) in schema(Resource::Activities).fields().iter().zip(batch.columns()) {
-            for (leaf, writer) in compute_leaves(field, array).map_err(failed)?.iter().zip(&mut writers) {
-                writer.write(leaf).map_err(failed)?;
-            }
-        }
-        Ok(())
+        self.writer.write(&self.batches.finish())
     }
 }
 
 impl EncodedRowGroup {
     /// Appends the row group to the file; one without rows is left out.
     pub(crate) fn write<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
-        if self.summary.rows == 0 {
-            return Ok(());
-        }
-        let mut group = file.next_row_group().map_err(failed)?;
-        for chunk in self.chunks {
-            chunk.append_to_row_group(&mut group).map_err(failed)?;
-        }
-        group.close().map_err(failed)?;
-        Ok(())
+        if self.summary.rows == 0 { Ok(()) } else { self.columns.write(file) }
     }
-}
-
-fn failed(error: parquet::errors::ParquetError) -> Error {
-    Error::write("the Parquet file", error)
 }

@@ -16,6 +16,7 @@ use std::thread;
 use backstory_formats::Position;
 use parquet::file::writer::SerializedFileWriter;
 
+use crate::encode::RowGroupWriter;
 use crate::error::{Error, ErrorKind};
 use crate::row_group::{EncodedRowGroup, RowGroupEncoder};
 
@@ -108,11 +109,12 @@ fn work_off(
     aborted: &AtomicBool,
 ) {
     let _watch = Watch(reports);
+    let mut writer = RowGroupWriter::new(&encoder.layout);
     loop {
         // A lock that was poisoned by another thread's panic still guards a whole queue.
         let work = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
         let Ok(work) = work else { return };
-        let group = encoder.encode(work.number, work.start, |take| {
+        let feed = |take: &mut dyn FnMut(&[u8]) -> Result<(), Error>| {
             while let Ok(piece) = work.pieces.recv() {
                 if aborted.load(Ordering::Relaxed) {
                     return Ok(());
@@ -122,7 +124,11 @@ fn work_off(
                 let _ = reports.send(Report::Used(piece.bytes));
             }
             Ok(())
-        });
+        };
+        let group = match &mut writer {
+            Ok(writer) => encoder.encode(writer, work.start, feed),
+            Err(error) => Err(Error::new(error.kind(), error.to_string())),
+        };
         if reports.send(Report::Encoded(work.number, group)).is_err() {
             return;
         }

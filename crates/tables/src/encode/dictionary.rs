@@ -1,0 +1,174 @@
+//! A column's distinct values, each written once.
+
+/// Values by the number in which they first came.
+#[derive(Debug)]
+pub(crate) struct Dictionary {
+    /// The values as they stand in a dictionary page: texts behind their lengths.
+    plain: Vec<u8>,
+    entries: Vec<Entry>,
+    /// Open addressing, at most half full: a [`slot`] or 0. Look-ups are as slow as the memory they touch, so slots are
+    /// small, and a part of the hash in them tells most wrong ones without a look at their values.
+    table: Vec<u32>,
+    has_lengths: bool,
+}
+
+/// Where a value lies in the dictionary page.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u32,
+    len: u32,
+}
+
+/// How many bits of a slot are the number of a value, plus one. A dictionary is given up long before it has so many.
+const NUMBER_BITS: u32 = 22;
+const NUMBER: u32 = (1 << NUMBER_BITS) - 1;
+
+/// What a value's slot holds.
+fn slot(hash: u64, number: u32) -> u32 {
+    ((hash >> 32) as u32 & !NUMBER) | ((number + 1) & NUMBER)
+}
+
+impl Dictionary {
+    /// A dictionary of texts, or of integers, which need no length.
+    pub(crate) fn new(of_texts: bool) -> Self {
+        Self { plain: Vec::new(), entries: Vec::new(), table: vec![0; 256], has_lengths: of_texts }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are numbers for so many more values.
+    pub(crate) fn has_room_for(&self, values: usize) -> bool {
+        self.entries.len() + values < NUMBER as usize
+    }
+
+    pub(crate) fn plain(&self) -> &[u8] {
+        &self.plain
+    }
+
+    /// The number of a value, from 0, which is added if it is new.
+    #[inline]
+    pub(crate) fn intern(&mut self, value: &[u8]) -> u32 {
+        let hash = hash(value);
+        let mask = self.table.len() - 1;
+        let mut at = hash as usize & mask;
+        loop {
+            let found = self.table[at];
+            if found == 0 {
+                return self.add(at, hash, value);
+            }
+            if (found ^ slot(hash, 0)) & !NUMBER == 0 {
+                let number = (found & NUMBER) - 1;
+                let known = self.value(number as usize);
+                if known.len() == value.len() && same(known, value) {
+                    return number;
+                }
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    #[inline(never)]
+    fn add(&mut self, at: usize, hash: u64, value: &[u8]) -> u32 {
+        if self.has_lengths {
+            self.plain.extend_from_slice(&(value.len() as u32).to_le_bytes());
+        }
+        let number = self.entries.len() as u32;
+        self.entries.push(Entry { start: self.plain.len() as u32, len: value.len() as u32 });
+        self.plain.extend_from_slice(value);
+        self.table[at] = slot(hash, number);
+        if self.entries.len() * 2 > self.table.len() {
+            self.grow();
+        }
+        number
+    }
+
+    fn grow(&mut self) {
+        let mask = self.table.len() * 4 - 1;
+        let mut table = vec![0; mask + 1];
+        for (number, value) in self.values().enumerate() {
+            let hash = hash(value);
+            let mut at = hash as usize & mask;
+            while table[at] != 0 {
+                at = (at + 1) & mask;
+            }
+            table[at] = slot(hash, number as u32);
+        }
+        self.table = table;
+    }
+
+    /// A value by its number.
+    #[inline]
+    pub(crate) fn value(&self, number: usize) -> &[u8] {
+        let entry = &self.entries[number];
+        &self.plain[entry.start as usize..][..entry.len as usize]
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|number| self.value(number))
+    }
+}
+
+/// Whether two slices of equal length are equal. Values are short, and a call of `memcmp` takes longer than this.
+#[inline]
+fn same(left: &[u8], right: &[u8]) -> bool {
+    if let (Some(left_end), Some(right_end)) = (left.last_chunk::<8>(), right.last_chunk::<8>()) {
+        let mut words = left.as_chunks::<8>().0.iter().zip(right.as_chunks::<8>().0);
+        return left_end == right_end && words.all(|(left, right)| left == right);
+    }
+    if let (Some(left_end), Some(right_end)) = (left.last_chunk::<4>(), right.last_chunk::<4>()) {
+        return left_end == right_end && left.first_chunk::<4>() == right.first_chunk::<4>();
+    }
+    left.iter().zip(right).all(|(left, right)| left == right)
+}
+
+/// A quick hash: eight bytes at a time, folded by a multiplication. Whoever chooses values that collide slows down the
+/// conversion of his own data, and a dictionary that grows big is given up.
+#[inline]
+fn hash(value: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let fold = |hash: u64, word: u64| {
+        let product = u128::from(hash ^ word) * u128::from(FACTOR);
+        (product as u64) ^ (product >> 64) as u64
+    };
+    let mut hash = value.len() as u64 ^ FACTOR;
+    let (words, rest) = value.as_chunks::<8>();
+    for word in words {
+        hash = fold(hash, u64::from_le_bytes(*word));
+    }
+    if !rest.is_empty() {
+        let word = match value.last_chunk::<8>() {
+            Some(last) => u64::from_le_bytes(*last),
+            None => rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+        };
+        hash = fold(hash, word);
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_value_has_one_number_and_is_found_by_it(values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..12), 0..600)) {
+            let mut dictionary = Dictionary::new(true);
+            let mut numbers = HashMap::new();
+            for value in &values {
+                let next = numbers.len() as u32;
+                let number = *numbers.entry(value.clone()).or_insert(next);
+                prop_assert_eq!(dictionary.intern(value), number);
+            }
+            prop_assert_eq!(dictionary.len(), numbers.len());
+            for (value, number) in numbers {
+                prop_assert_eq!(dictionary.value(number as usize), &value[..]);
+            }
+        }
+    }
+}
