@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let done = match &cli.task {
-        Task::Bench(args) => bench::run(args),
+        Task::Bench(args) => bench::run(args, root),
         Task::Codegen(args) => codegen::run(args, root),
         Task::Tidy => tidy::run(root),
     };

@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: makes data and measures, with what other tools do beside it.
 
+mod export;
 mod generate;
+mod process;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -15,6 +17,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// Time and peak memory of whole exports against the simulator
+    Export(export::Args),
     /// Write seeded benchmark data to a file
     Generate {
         /// What to write
@@ -37,14 +41,20 @@ enum Resource {
     Contacts,
 }
 
-pub(crate) fn run(args: &Args) -> Result<(), String> {
-    let What::Generate { resource, mebibytes, seed, out } = &args.what;
+pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
+    match &args.what {
+        What::Export(args) => export::run(args, root),
+        What::Generate { resource, mebibytes, seed, out } => generate(*resource, *mebibytes, *seed, out),
+    }
+}
+
+fn generate(resource: Resource, mebibytes: u64, seed: u64, out: &Path) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("can't write {}: {error}", out.display());
     let mut file = BufWriter::with_capacity(1 << 20, File::create(out).map_err(failed)?);
     let bytes = mebibytes << 20;
     let rows = match resource {
-        Resource::Activities => generate::activities(*seed, bytes, &mut file),
-        Resource::Contacts => generate::contacts(*seed, bytes, &mut file),
+        Resource::Activities => generate::activities(seed, bytes, &mut file),
+        Resource::Contacts => generate::contacts(seed, bytes, &mut file),
     };
     let rows = rows.and_then(|rows| file.flush().map(|()| rows)).map_err(failed)?;
     println!("{rows} rows in {}", out.display());
