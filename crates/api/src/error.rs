@@ -14,8 +14,12 @@ use crate::wire::JobId;
 /// The type is opaque so that it can grow: branch on [`Error::kind`] and the predicates. `Display` says what was tried,
 /// on which job and why it failed; [`Error::hint`] says what a person should do next; the cause is in
 /// [`source`](StdError::source).
+#[derive(thiserror::Error)]
+#[error(transparent)]
 pub struct Error(Box<Inner>);
 
+#[derive(Debug, thiserror::Error)]
+#[error("can't {operation}{}: {message}", in_brackets(.job_id.as_ref()))]
 struct Inner {
     kind: ErrorKind,
     operation: String,
@@ -24,6 +28,10 @@ struct Inner {
     job: Option<Box<Job>>,
     refusal: Option<Box<Refusal>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+fn in_brackets(job_id: Option<&JobId>) -> String {
+    job_id.map_or_else(String::new, |id| format!(" (job {id})"))
 }
 
 /// The classes of [`Error`].
@@ -254,16 +262,6 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "can't {}", self.0.operation)?;
-        if let Some(id) = &self.0.job_id {
-            write!(f, " (job {id})")?;
-        }
-        write!(f, ": {}", self.0.message)
-    }
-}
-
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
@@ -271,11 +269,5 @@ impl fmt::Debug for Error {
             .field("message", &format_args!("{self}"))
             .field("source", &self.0.source)
             .finish()
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
     }
 }

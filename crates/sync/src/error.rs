@@ -8,14 +8,22 @@ use backstory_api::ErrorKind as ApiKind;
 use backstory_limits::DateRange;
 
 /// Why an export, or one of its windows, failed.
+#[derive(thiserror::Error)]
+#[error(transparent)]
 pub struct Error(Box<Inner>);
 
+#[derive(Debug, thiserror::Error)]
+#[error("{}{message}", in_front(*window))]
 struct Inner {
     kind: ErrorKind,
     window: Option<DateRange>,
     message: String,
     hint: Option<&'static str>,
     source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+fn in_front(window: Option<DateRange>) -> String {
+    window.map_or_else(String::new, |window| format!("{window}: "))
 }
 
 /// The classes of [`Error`].
@@ -115,15 +123,6 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(window) = self.0.window {
-            write!(f, "{window}: ")?;
-        }
-        f.write_str(&self.0.message)
-    }
-}
-
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Error")
@@ -131,11 +130,5 @@ impl fmt::Debug for Error {
             .field("message", &format_args!("{self}"))
             .field("source", &self.0.source)
             .finish()
-    }
-}
-
-impl StdError for Error {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
     }
 }

@@ -81,10 +81,14 @@ pub fn lines(id: u64) -> String {
 }
 
 pub fn client(service: &ScriptedService) -> Client {
+    let mut limits = UseLimits::published();
+    // Nothing here needs to be spared.
+    (limits.requests_per_second, limits.concurrent_requests) = (10_000, 100);
     Client::builder(BaseUrl::parse("http://service.example").unwrap())
         .adapter(service.clone())
         .tokens(FixedToken::new("t").unwrap())
         .backoff(NoPause)
+        .limits(limits)
         .build()
         .unwrap()
 }
