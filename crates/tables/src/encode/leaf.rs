@@ -19,7 +19,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use super::compression::Compressor;
 use super::delta::{self, IntegerWidth};
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, Interner};
 use super::failed;
 use super::hybrid;
 use super::levels::Levels;
@@ -175,10 +175,12 @@ impl Leaf {
         match (&mut self.values, array.data_type()) {
             (Values::Dictionary { dictionary, numbers }, DataType::Utf8) => {
                 let texts = array.as_string::<i32>();
+                let mut interner = Interner::new(dictionary, numbers);
                 levels.each(nulls, rows, nullable, definition, |row| {
-                    numbers.push(dictionary.intern(texts.value(row).as_bytes()));
+                    interner.push(texts.value(row).as_bytes());
                     present += 1;
                 });
+                interner.flush();
             }
             (Values::Dictionary { dictionary, numbers }, DataType::Int64) => {
                 let integers = array.as_primitive::<Int64Type>();
