@@ -70,8 +70,8 @@ struct Owner(Arc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        let under_way = self.0.lock().under_way.take();
-        if let Some(task) = under_way.and_then(|fetch| fetch.task) {
+        let last_fetch = self.0.lock().last_fetch.take();
+        if let Some(task) = last_fetch.and_then(|fetch| fetch.task) {
             task.abort();
         }
     }
@@ -87,13 +87,8 @@ struct Shared {
 
 struct State {
     machine: Machine<Bearer, Error>,
-    under_way: Option<Fetch>,
-}
-
-impl State {
-    fn end(&mut self, flight: Flight) {
-        self.under_way.take_if(|fetch| fetch.flight == flight);
-    }
+    /// The last fetch; whether it is over is the machine's to know.
+    last_fetch: Option<Fetch>,
 }
 
 struct Fetch {
@@ -136,7 +131,7 @@ impl TokenCache {
             let (flight, served) = match state.machine.ask(shared.clock.monotonic()) {
                 Answer::Serve(served) => return Ok(Either::Left(shared.token(served))),
                 Answer::Fail(error, again_in) => return Err(error.with_retry_in(again_in)),
-                Answer::Wait => match &state.under_way {
+                Answer::Wait => match &state.last_fetch {
                     Some(fetch) => return Ok(Either::Right(fetch.outcome.clone())),
                     // The machine and its shell always agree; if they ever did not, this would settle it.
                     None => return Err(lost()),
@@ -145,14 +140,14 @@ impl TokenCache {
                 Answer::Fetch(flight) => (flight, None),
             };
             let (sender, receiver) = watch::channel(None);
-            state.under_way = Some(Fetch { flight, outcome: receiver.clone(), task: None });
+            state.last_fetch = Some(Fetch { flight, outcome: receiver.clone(), task: None });
             (flight, served, sender, receiver)
         };
         // Not under the lock: a runtime that is shutting down drops the task at once, and its guard takes the lock.
         let guard = FlightGuard { shared: Arc::clone(shared), flight, outcome: sender };
         let task = runtime.spawn(guard.fly()).abort_handle();
         let mut state = shared.lock();
-        if let Some(fetch) = state.under_way.as_mut().filter(|fetch| fetch.flight == flight) {
+        if let Some(fetch) = state.last_fetch.as_mut().filter(|fetch| fetch.flight == flight) {
             fetch.task = Some(task);
         }
         drop(state);
@@ -250,7 +245,6 @@ impl FlightGuard {
         };
         match state.machine.landed(self.flight, now, bearer, life, Chance::draw()) {
             Landing::Held(served) => {
-                state.end(self.flight);
                 drop(state);
                 tracing::debug!(
                     generation = served.generation,
@@ -277,18 +271,14 @@ impl FlightGuard {
                 self.fail(state, now, error);
                 None
             }
-            Landing::Nothing => {
-                // The waiters, if any, see the channel close and ask again.
-                state.end(self.flight);
-                None
-            }
+            // The waiters, if any, see the channel close and ask again.
+            Landing::Nothing => None,
         }
     }
 
     fn fail(&self, mut state: MutexGuard<'_, State>, now: Duration, error: Error) {
         let asked = error.asked_pause();
         let pause = state.machine.failed(self.flight, now, error.clone(), asked, Chance::draw());
-        state.end(self.flight);
         drop(state);
         tracing::warn!(error = %error, pause_s = pause.as_secs_f64(), "could not get a token");
         self.outcome.send_replace(Some(Err(error)));
@@ -307,7 +297,6 @@ impl Drop for FlightGuard {
             self.fail(state, now, Error::new(ErrorKind::Issuer, "the token issuer panicked"));
         } else {
             state.machine.lost(self.flight);
-            state.end(self.flight);
         }
     }
 }
@@ -351,7 +340,7 @@ impl TokenCacheBuilder {
 
     /// The cache. Nothing is fetched before the first caller.
     pub fn build(self) -> TokenCache {
-        let state = State { machine: Machine::new(self.policy), under_way: None };
+        let state = State { machine: Machine::new(self.policy), last_fetch: None };
         TokenCache(Arc::new(Owner(Arc::new(Shared {
             issuer: self.issuer,
             clock: self.clock.unwrap_or_else(|| Box::new(SystemClock::new())),
