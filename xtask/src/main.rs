@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod release;
 mod tidy;
 
 use std::path::Path;
@@ -23,6 +24,8 @@ enum Task {
     Bench(bench::Args),
     /// Write record types, request bodies and column lists from docs/openapi.yaml
     Codegen(codegen::Args),
+    /// Give all crates a version and the changelog its section, and prove that they can be packaged
+    Release(release::Args),
     /// Check the layering of the workspace, the openings and names of its source files
     Tidy,
 }
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
     let done = match &cli.task {
         Task::Bench(args) => bench::run(args, root),
         Task::Codegen(args) => codegen::run(args, root),
+        Task::Release(args) => release::run(args, root),
         Task::Tidy => tidy::run(root),
     };
     match done {
