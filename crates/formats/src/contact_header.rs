@@ -48,12 +48,14 @@ impl Header {
     }
 
     /// Whether a row repeats the header, as each fragment's first row may (contract (j.15)).
-    pub(crate) fn is_repeated_by(&self, text: &[u8], ends: &[usize]) -> bool {
+    ///
+    /// Between two cells lie `gap` bytes of the text.
+    pub(crate) fn is_repeated_by(&self, text: &[u8], ends: &[usize], gap: usize) -> bool {
         let mut start = 0;
         ends.len() == self.0.len()
             && self.0.iter().zip(ends).all(|(column, &end)| {
                 let cell = text.get(start..end).unwrap_or_default();
-                start = end;
+                start = end + gap;
                 cell.trim_ascii() == column.name.as_bytes()
             })
     }

@@ -23,9 +23,7 @@ pub struct ContactRow<'a> {
 /// What a row is made of.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Content<'a> {
-    /// Cells of a CSV row, unquoted, one behind the other; `ends` says where each ends. Of a row with absurdly many
-    /// `cells` the ends are not complete.
-    Cells { header: &'a Header, text: &'a [u8], ends: &'a [usize], cells: usize },
+    Cells(Cells<'a>),
     /// The raw bytes are a JSON value.
     Json,
     /// The row stands where the header should be, and isn't one.
@@ -34,6 +32,18 @@ pub(crate) enum Content<'a> {
     Cut,
     /// The row is longer than this many bytes; only its beginning was kept.
     TooLong(usize),
+}
+
+/// Cells of a CSV row, without quotes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cells<'a> {
+    pub(crate) header: &'a Header,
+    pub(crate) text: &'a [u8],
+    /// Where each cell ends in the text; of a row with absurdly many cells, the first ones.
+    pub(crate) ends: &'a [usize],
+    /// How many bytes lie between two cells: none when they were unquoted, one when the text is the row itself.
+    pub(crate) gap: usize,
+    pub(crate) count: usize,
 }
 
 impl<'a> ContactRow<'a> {
@@ -66,9 +76,9 @@ impl<'a> ContactRow<'a> {
     /// *not* an error; it lands in [`extra`](Contact::extra).
     pub fn contact(&self) -> Result<Contact<'a>, Error> {
         match self.content {
-            Content::Cells { header, text, ends, cells } => {
-                self.check_width(header, cells)?;
-                self.decode_cells(header, text, ends)
+            Content::Cells(cells) => {
+                self.check_width(cells.header, cells.count)?;
+                self.decode_cells(&cells)
             }
             Content::Json => self.decode_json(),
             Content::NoHeader => Err(self.error(
@@ -101,20 +111,15 @@ impl<'a> ContactRow<'a> {
         Err(self.error(ErrorKind::RaggedRow, message))
     }
 
-    fn decode_cells(
-        &self,
-        header: &'a Header,
-        text: &'a [u8],
-        ends: &'a [usize],
-    ) -> Result<Contact<'a>, Error> {
+    fn decode_cells(&self, cells: &Cells<'a>) -> Result<Contact<'a>, Error> {
         let not_utf8 = || self.error(ErrorKind::InvalidUtf8, "the row isn't UTF-8");
-        let text = std::str::from_utf8(text).map_err(|error| not_utf8().with_source(error))?;
+        let text = std::str::from_utf8(cells.text).map_err(|error| not_utf8().with_source(error))?;
         let mut contact = Contact::default();
         let mut start = 0;
-        for (column, &end) in header.columns().iter().zip(ends) {
+        for (column, &end) in cells.header.columns().iter().zip(cells.ends) {
             // Two halves of a character in neighbouring cells make valid text together, but not apart.
             let cell = text.get(start..end).ok_or_else(not_utf8)?;
-            start = end;
+            start = end + cells.gap;
             let found = match column.field {
                 Some(index) => {
                     contact.field(index, &mut CellSource(cell)).unwrap_or_else(|never| match never {})

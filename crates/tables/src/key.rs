@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, StringArray, StructArray};
+use arrow_buffer::{Buffer, OffsetBuffer};
 use sha2::{Digest, Sha256};
 
 use crate::canonical::Canonical;
@@ -44,38 +44,52 @@ pub(crate) fn of_contacts(arrays: &[ArrayRef]) -> StringArray {
         (column("email"), column("phone"), column("first_name"), column("last_name"));
     let account = ["account_crm_id", "account_domain", "account_name"].map(column);
     let user = ["source_peopleai_id", "source_email"].map(column);
-    let first_present = |columns: &[&StringArray], row| {
-        columns.iter().find_map(|column| present(column, row).map(escaped)).unwrap_or_default()
-    };
     let mut hashes = RecordHashes::new(Resource::Contacts, arrays);
-    let mut keys = StringBuilder::new();
+    let (mut values, mut ends) = (Vec::with_capacity(email.len() * 48), Vec::with_capacity(email.len()));
     for row in 0..email.len() {
-        let name = || match (present(first, row), present(last, row)) {
-            (None, None) => None,
-            (first, last) => Some(format!("{} {}", first.unwrap_or_default(), last.unwrap_or_default())),
-        };
-        let person = present(email, row)
-            .map(|email| email.to_lowercase())
-            .or_else(|| present(phone, row).map(str::to_owned))
-            .or_else(name);
-        keys.append_value(match person {
-            Some(person) => {
-                format!(
-                    "~{}~{}~{}",
-                    escaped(&person),
-                    first_present(&account, row),
-                    first_present(&user, row)
-                )
+        let start = values.len();
+        values.push(b'~');
+        if let Some(email) = present(email, row) {
+            if email.is_ascii() {
+                push_part(&mut values, email);
+                values[start..].make_ascii_lowercase();
+            } else {
+                push_part(&mut values, &email.to_lowercase());
             }
-            None => hashes.of(row),
-        });
+        } else if let Some(phone) = present(phone, row) {
+            push_part(&mut values, phone);
+        } else {
+            let (first, last) = (present(first, row), present(last, row));
+            push_part(&mut values, first.unwrap_or_default());
+            if first.is_some() || last.is_some() {
+                values.push(b' ');
+            }
+            push_part(&mut values, last.unwrap_or_default());
+        }
+        if values.len() == start + 1 {
+            values.truncate(start);
+            values.extend_from_slice(hashes.of(row).as_bytes());
+        } else {
+            for columns in [&account[..], &user[..]] {
+                values.push(b'~');
+                push_part(
+                    &mut values,
+                    columns.iter().find_map(|column| present(column, row)).unwrap_or_default(),
+                );
+            }
+        }
+        ends.push(values.len() - start);
     }
-    keys.finish()
+    StringArray::new(OffsetBuffer::from_lengths(ends), Buffer::from_vec(values), None)
 }
 
-/// Keeps the parts of a key apart.
-fn escaped(part: &str) -> String {
-    part.replace('%', "%25").replace('~', "%7E")
+/// Appends a part of a key. `~` keeps parts apart, so inside of one it is escaped.
+fn push_part(values: &mut Vec<u8>, part: &str) {
+    if !part.contains(['%', '~']) {
+        values.extend_from_slice(part.as_bytes());
+        return;
+    }
+    values.extend_from_slice(part.replace('%', "%25").replace('~', "%7e").as_bytes());
 }
 
 fn text_column<'a>(resource: Resource, arrays: &'a [ArrayRef], name: &str) -> &'a StringArray {
