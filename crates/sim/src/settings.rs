@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::auth::Key;
 use crate::error::{Error, ErrorKind};
+use crate::faults::Faults;
 use crate::server::Sim;
 use crate::switches::{Switch, Switches};
 
@@ -28,6 +29,7 @@ pub struct Builder {
     pub(crate) rate_limit: bool,
     pub(crate) keys: Vec<Key>,
     pub(crate) switches: Switches,
+    pub(crate) faults: Faults,
     pub(crate) records_per_fragment: u64,
 }
 
@@ -45,6 +47,7 @@ impl Default for Builder {
             rate_limit: true,
             keys: Vec::new(),
             switches: Switches::default(),
+            faults: Faults::none(),
             records_per_fragment: 25_000,
         }
     }
@@ -116,6 +119,12 @@ impl Builder {
     /// Sets a switch; of one row the last counts.
     pub fn switch(mut self, switch: Switch) -> Self {
         self.switches.apply(switch);
+        self
+    }
+
+    /// What goes wrong, and when; nothing unless said.
+    pub fn faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
         self
     }
 

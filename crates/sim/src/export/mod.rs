@@ -12,10 +12,11 @@ use tokio::sync::OnceCell;
 
 pub(crate) use stream::ExportStream;
 
+use crate::faults::RecordEffect;
 use crate::jobs::{ActivityExport, Output, Request, What};
 use crate::switches::{Row, Switches};
 use crate::world::{
-    ContactFilter, Cursor, DeltaRules, Entry, Mark, Order, Question, Second, Size, Subject, World, day_of,
+    ContactFilter, Cursor, DeltaRules, Mark, Order, Question, Second, Size, Subject, World, day_of,
 };
 
 /// How a file is laid out.
@@ -50,6 +51,8 @@ pub(crate) struct Style {
     /// j.38
     pub(crate) bom: bool,
     pub(crate) title_booleans: bool,
+    /// What the fault engine does to each record.
+    pub(crate) twist: Option<RecordEffect>,
 }
 
 /// What is known of a file once it was measured.
@@ -122,6 +125,7 @@ impl Export {
             header_once: switches.is(Row::J15, "first"),
             bom: switches.is(Row::J38, "bom"),
             title_booleans: switches.is(Row::J38, "title-booleans"),
+            twist: None,
         };
         Self::of(Arc::clone(world), question, layout, style, records_per_fragment, Arc::clone(stopping))
     }
@@ -193,8 +197,23 @@ impl Export {
         Cursor::new(Arc::clone(&self.world), self.question.clone())
     }
 
-    /// Calls `each` with every record, in order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
-        self.cursor()
+    /// Whether its measure counts every byte that is sent; what the fault engine does to single records is not measured.
+    pub(crate) fn is_measured_exactly(&self) -> bool {
+        self.style.twist.is_none()
+    }
+
+    /// The same file with something odd about its records. Not for fragments where the order changes.
+    pub(crate) fn twisted(&self, effect: RecordEffect) -> Self {
+        let mut question = self.question.clone();
+        let mut style = self.style;
+        match effect {
+            RecordEffect::Duplicates => question.order = Order::Duplicated,
+            RecordEffect::Shuffled => question.order = Order::Shuffled,
+            RecordEffect::Nulls | RecordEffect::RawSeparators | RecordEffect::Crlf => {
+                style.twist = Some(effect);
+            }
+        }
+        let (world, stopping) = (Arc::clone(&self.world), Arc::clone(&self.stopping));
+        Self::of(world, question, self.layout, style, self.records_per_fragment, stopping)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Export, Layout, Measure};
+use crate::faults::RecordEffect;
 use crate::world::{COLUMNS, ContactForm, Cursor, Entry, Form, Sink, Subject};
 
 impl Export {
@@ -128,7 +129,11 @@ impl ExportStream {
                 break;
             };
             self.left -= 1;
+            let start = out.len();
             self.export.put_record(out, entry, self.first);
+            if let Some(effect) = self.export.style.twist {
+                twist(out, start, effect);
+            }
             self.first = false;
             if self.skip > 0 {
                 self.skip(out);
@@ -141,5 +146,29 @@ impl ExportStream {
         let skipped = self.skip.min(out.len() as u64);
         out.drain(..skipped as usize);
         self.skip -= skipped;
+    }
+}
+
+/// Does to the record that begins at `start` what a client may not be used to; its meaning stays.
+fn twist(out: &mut Vec<u8>, start: usize, effect: RecordEffect) {
+    let record = String::from_utf8_lossy(&out[start..]).into_owned();
+    let twisted = match effect {
+        RecordEffect::Crlf => {
+            record.strip_suffix('\n').map(|line| format!("{}\r\n", line.trim_end_matches('\r')))
+        }
+        RecordEffect::RawSeparators => Some(
+            record.replace("\\u2028", "\u{2028}").replace("\\u2029", "\u{2029}").replace("\\u0085", "\u{85}"),
+        ),
+        RecordEffect::Nulls => record.find('{').map(|brace| {
+            let absent = ["campaigns", "location", "summary", "tags"];
+            let absent = absent.iter().filter(|key| !record.contains(&format!("\"{key}\":")));
+            let nulls: String = absent.map(|key| format!("\"{key}\":null,")).collect();
+            format!("{}{nulls}{}", &record[..=brace], &record[brace + 1..])
+        }),
+        RecordEffect::Duplicates | RecordEffect::Shuffled => None,
+    };
+    if let Some(twisted) = twisted {
+        out.truncate(start);
+        out.extend_from_slice(twisted.as_bytes());
     }
 }

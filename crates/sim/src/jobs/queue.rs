@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::request::{Request, Resource};
 use crate::clock::JobTime;
 use crate::export::Export;
+use crate::faults::JobEffect;
 use crate::switches::{Row, Switches};
 
 /// Jobs that run at once, contract (b).
@@ -18,9 +19,8 @@ pub(crate) const RUNNING: usize = 2;
 pub(crate) const QUEUED: usize = 10;
 
 /// How a job will end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum JobFate {
-    #[default]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum JobFate {
     Complete,
     Fail,
     Cancel,
@@ -67,6 +67,8 @@ pub(crate) struct Job {
     pub(crate) ended: Option<JobTime>,
     /// What it delivers; known once it runs.
     pub(crate) export: Option<Arc<Export>>,
+    /// Something odd about how it is shown.
+    pub(crate) quirk: Option<JobEffect>,
     fate: JobFate,
     duration: JobTime,
     pool: Pool,
@@ -128,7 +130,7 @@ impl Queue {
         key: &str,
         switches: Switches,
         duration: JobTime,
-        fate: JobFate,
+        effect: Option<JobEffect>,
         now: JobTime,
         starter: &impl Start,
     ) -> Result<&Job, Full> {
@@ -148,7 +150,14 @@ impl Queue {
         self.jobs.push(Job {
             id: self.first_id + index as u64,
             request: Arc::new(request),
-            fate: if switches.is(Row::J35, "running") { JobFate::Hang } else { fate },
+            fate: match effect {
+                _ if switches.is(Row::J35, "running") => JobFate::Hang,
+                Some(JobEffect::Fails) => JobFate::Fail,
+                Some(JobEffect::Cancelled) => JobFate::Cancel,
+                Some(JobEffect::Hangs) => JobFate::Hang,
+                _ => JobFate::Complete,
+            },
+            quirk: effect,
             switches,
             phase: Phase::Queued,
             created: now,
@@ -219,6 +228,11 @@ impl Queue {
     /// A job by its id.
     pub(crate) fn job(&self, id: u64) -> Option<&Job> {
         self.jobs.get(usize::try_from(id.checked_sub(self.first_id)?).ok()?)
+    }
+
+    /// Which job an id belongs to; 1 is the first. An id that was not given yet counts as well.
+    pub(crate) fn number(&self, id: u64) -> Option<u64> {
+        id.checked_sub(self.first_id).map(|index| index + 1)
     }
 
     /// All jobs, oldest first.

@@ -1,22 +1,30 @@
 //! The bodies of replies: bytes at hand, or a file that is written as fast as the connection takes it.
 //!
 //! A file is written inside the connection's own task, a piece at a time, so a slow client holds one piece in memory and
-//! nothing runs ahead of it.
+//! nothing runs ahead of it. The faults that strike in the middle of a body strike here.
 
-use std::io;
+use std::io::{self, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body::{Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
 
 use super::state::State;
+use super::wire::Control;
 use crate::export::ExportStream;
+use crate::faults::Close;
 use crate::rate_limit::Place;
 
 /// Bytes of a piece: it stays in the processor's cache on its way to the socket.
 const PIECE: usize = 64 * 1024;
+/// Pieces of a drip in a second.
+const DRIPS: u64 = 10;
 
 /// The body of a reply.
 pub(crate) struct Body {
@@ -31,13 +39,44 @@ enum Content {
     Plain(Box<ExportStream>),
 }
 
+/// How a file is sent; by default whole, chunked and at once.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// The length that is announced.
+    pub(super) length: Option<u64>,
+    pub(super) gzip: bool,
+    /// Where the body ends early, and how.
+    pub(super) end: Option<(u64, End)>,
+    /// Leave out what ends the body (row j.21).
+    pub(super) no_last_chunk: bool,
+    /// Send more than was announced.
+    pub(super) long: bool,
+    /// Where the body stands still, and for how long.
+    pub(super) stall: Option<(u64, Duration)>,
+    /// Bytes a second.
+    pub(super) drip: Option<u64>,
+    pub(super) control: Control,
+}
+
+/// How a body ends early.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum End {
+    /// As if that were all.
+    Clean,
+    /// With the connection.
+    Break(Close),
+}
+
 struct File {
     stream: ExportStream,
     state: Arc<State>,
-    /// Bytes left to send, where the length was stated.
-    left: Option<u64>,
-    /// End with an error, so that the connection breaks without a last chunk (row j.21).
-    cut: bool,
+    sending: Sending,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+    /// What was written and not yet sent.
+    ahead: Bytes,
+    written: bool,
+    sent: u64,
+    pause: Option<Pin<Box<Sleep>>>,
     finished: bool,
 }
 
@@ -46,10 +85,21 @@ impl Body {
         Self { content: Content::Full(bytes), place: None }
     }
 
-    /// A file. With a length that is stated as Content-Length; with `cut` the end is broken off after the data.
-    pub(super) fn file(state: &Arc<State>, stream: ExportStream, length: Option<u64>, cut: bool) -> Self {
+    /// A file of a job.
+    pub(super) fn file(state: &Arc<State>, stream: ExportStream, sending: Sending) -> Self {
         state.counters.count(|report| report.downloads_started += 1);
-        let file = File { stream, state: Arc::clone(state), left: length, cut, finished: false };
+        let gzip = sending.gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+        let file = File {
+            stream,
+            state: Arc::clone(state),
+            sending,
+            gzip,
+            ahead: Bytes::new(),
+            written: false,
+            sent: 0,
+            pause: None,
+            finished: false,
+        };
         Self { content: Content::File(Box::new(file)), place: None }
     }
 
@@ -65,22 +115,91 @@ impl Body {
 }
 
 impl File {
-    fn next(&mut self) -> Option<Result<Bytes, io::Error>> {
-        if self.finished {
-            return None;
+    /// Sees to it that something is ahead, unless all was written.
+    fn write_ahead(&mut self) -> io::Result<()> {
+        while self.ahead.is_empty() && !self.written {
+            let piece = next_piece(&mut self.stream);
+            self.written = piece.is_empty();
+            self.ahead = match &mut self.gzip {
+                None => piece.into(),
+                Some(gzip) => {
+                    gzip.write_all(&piece)?;
+                    if self.written {
+                        gzip.try_finish()?;
+                    }
+                    std::mem::take(gzip.get_mut()).into()
+                }
+            };
         }
-        let mut piece = next_piece(&mut self.stream);
-        if let Some(left) = &mut self.left {
-            piece.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
-            *left -= piece.len() as u64;
+        Ok(())
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            if self.finished {
+                return Poll::Ready(None);
+            }
+            self.write_ahead()?;
+            let mut most = self.ahead.len() as u64;
+            if let Some((byte, length)) = self.sending.stall {
+                if self.sent >= byte {
+                    self.sending.stall = None;
+                    self.pause = Some(Box::pin(sleep(length)));
+                    continue;
+                }
+                most = most.min(byte - self.sent);
+            }
+            if let Some((byte, end)) = self.sending.end {
+                if self.sent >= byte {
+                    match end {
+                        End::Clean => self.finished = true,
+                        End::Break(close) => return self.break_off(close),
+                    }
+                    continue;
+                }
+                most = most.min(byte - self.sent);
+            }
+            if let Some(length) = self.sending.length {
+                most = most.min(length - self.sent);
+            }
+            if let Some(rate) = self.sending.drip {
+                most = most.min((rate / DRIPS).max(1));
+                self.pause = Some(Box::pin(sleep(Duration::from_millis(1_000 / DRIPS))));
+            }
+            if most == 0 {
+                if self.sending.no_last_chunk {
+                    return self.break_off(Close::Fin);
+                }
+                self.finish();
+                return Poll::Ready(None);
+            }
+            let piece = self.ahead.split_to(most as usize);
+            self.sent += most;
+            self.state.counters.count(|report| report.bytes += most);
+            // With its length announced, nobody asks again after the last byte.
+            if self.sending.length == Some(self.sent) {
+                self.finish();
+            }
+            return Poll::Ready(Some(Ok(piece)));
         }
-        if piece.is_empty() {
-            self.finished = true;
-            self.state.counters.count(|report| report.downloads_finished += 1);
-            return self.cut.then(|| Err(io::Error::other("the last chunk is left out")));
+    }
+
+    fn finish(&mut self) {
+        if self.sending.long {
+            self.sending.control.end_with(b"{\"uid\":\"beyond-the-end\"}\n");
         }
-        self.state.counters.count(|report| report.bytes += piece.len() as u64);
-        Some(Ok(piece.into()))
+        self.finished = true;
+        self.state.counters.count(|report| report.downloads_finished += 1);
+    }
+
+    /// Breaks the connection off after what was sent. The body stays unfinished until then, so that nothing ends it.
+    fn break_off(&self, close: Close) -> Poll<Option<io::Result<Bytes>>> {
+        self.sending.control.end(close);
+        Poll::Pending
     }
 }
 
@@ -96,12 +215,12 @@ impl http_body::Body for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let next = match &mut self.content {
             Content::Full(bytes) if bytes.is_empty() => None,
             Content::Full(bytes) => Some(Ok(std::mem::take(bytes))),
-            Content::File(file) => file.next(),
+            Content::File(file) => ready!(file.poll(context)),
             Content::Plain(stream) => {
                 Some(next_piece(stream)).filter(|piece| !piece.is_empty()).map(|piece| Ok(piece.into()))
             }
@@ -115,7 +234,7 @@ impl http_body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Full(bytes) => bytes.is_empty(),
-            Content::File(file) => file.finished && !file.cut,
+            Content::File(file) => file.finished,
             Content::Plain(_) => false,
         }
     }
@@ -123,7 +242,10 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Content::File(file) => file.left.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Content::File(file) => match file.sending.length {
+                Some(length) => SizeHint::with_exact(length - file.sent),
+                None => SizeHint::default(),
+            },
             Content::Plain(_) => SizeHint::default(),
         }
     }

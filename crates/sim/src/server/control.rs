@@ -1,4 +1,4 @@
-//! The simulator's own paths, under `/_sim/`: truth, clock, report, switches and keys. No token, no limits.
+//! The simulator's own paths, under `/_sim/`: truth, clock, report, switches, faults and keys. No token, no limits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use super::reply;
 use super::state::State;
 use crate::auth::Standing;
 use crate::export::ExportStream;
+use crate::faults::Faults;
 use crate::switches::Switch;
 use crate::truth::{Truth, WindowKind};
 use crate::world::{ActivityType, Question};
@@ -33,11 +34,13 @@ pub(super) async fn respond(state: &Arc<State>, head: &http::request::Parts, bod
         (&Method::POST, "clock") => turn(state, body).map(|()| clock(state)),
         (&Method::GET, "switches") => Ok(switches(state)),
         (&Method::POST, "switches") => set_switches(state, body).map(|()| switches(state)),
+        (&Method::GET, "faults") => Ok(faults(state)),
+        (&Method::POST, "faults") => set_faults(state, body).map(|()| faults(state)),
         (&Method::POST, "keys") => set_key(state, body),
         _ => Ok(reply::error(
             404,
             "The simulator has GET /_sim/truth/activities, /_sim/truth/contacts, /_sim/truth/window, /_sim/report, \
-             and GET and POST /_sim/clock, /_sim/switches, and POST /_sim/keys",
+             GET and POST /_sim/clock, /_sim/switches, /_sim/faults, and POST /_sim/keys",
         )),
     };
     answer.unwrap_or_else(|why| reply::error(400, &why))
@@ -196,6 +199,34 @@ fn set_switches(state: &State, body: &[u8]) -> Result<(), String> {
         })
         .collect();
     state.set_switches(&texts).map_err(|error| error.to_string())
+}
+
+/// The plan in force, and the decisions so far.
+fn faults(state: &State) -> Response<Body> {
+    let plan = state.faults.plan();
+    let seed = plan.seed().unwrap_or(state.seed);
+    let answer = json!({
+        "plan": plan.name(),
+        "seed": seed,
+        "rules": plan.rules().len(),
+        "decisions": state.faults.log(),
+    });
+    reply::json(200, &answer)
+}
+
+/// A preset's name, or a plan as TOML.
+fn set_faults(state: &State, body: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
+    let plan = match Faults::preset(text.trim()) {
+        Ok(preset) => preset,
+        Err(unknown) if !text.contains('=') => return Err(unknown.to_string()),
+        Err(_) => Faults::from_toml(text).map_err(|error| {
+            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+            format!("{error}{}", cause.unwrap_or_default()).replace('\n', " ")
+        })?,
+    };
+    state.faults.set(plan);
+    Ok(())
 }
 
 /// `{"pause":ID}`, `{"unpause":ID}`, `{"revoke":ID}`.

@@ -1,17 +1,20 @@
 //! The export endpoints: create, list, status and data. Sources: contract (c), (d), (j).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Response, header};
 use serde_json::{Map, Value, json};
 
-use super::body::Body;
+use super::body::{Body, End, Sending};
 use super::reply;
-use super::routes::{Route, text};
+use super::routes::{Route, STORAGE, text};
 use super::state::State;
+use super::wire::Control;
 use crate::clock::JobTime;
 use crate::export::{Export, ExportStream, Layout, Measure};
-use crate::jobs::{ActivityExport, Full, Job, JobFate, Phase, Request, Resource, What};
+use crate::faults::{Effect, Fault, JobEffect};
+use crate::jobs::{ActivityExport, Full, Job, Phase, Request, Resource, What};
 use crate::switches::Row;
 use crate::world::day_at;
 
@@ -19,33 +22,58 @@ use crate::world::day_at;
 const RETENTION_DAYS: i64 = 10;
 const NANOS_A_SECOND: JobTime = 1_000_000_000;
 
-/// Answers a request that was let through, for the key `key`.
-pub(super) async fn respond(
-    state: &Arc<State>,
-    route: &Route,
-    head: &http::request::Parts,
-    body: &[u8],
-    key: &str,
-) -> Response<Body> {
+/// A request that was let through.
+pub(super) struct Asked<'a> {
+    pub(super) head: &'a http::request::Parts,
+    pub(super) body: &'a [u8],
+    /// Whose key it is.
+    pub(super) key: &'a str,
+    pub(super) fault: Option<&'a Fault>,
+    pub(super) control: &'a Control,
+}
+
+/// Answers a request that was let through.
+pub(super) async fn respond(state: &Arc<State>, route: &Route, asked: &Asked<'_>) -> Response<Body> {
     match route {
-        Route::Create(resource) => create(state, *resource, body, key).await,
+        Route::Create(resource) => create(state, *resource, asked).await,
         Route::List(resource) => list(state, *resource).await,
         Route::Status(resource, id) => match find(state, *resource, id) {
             Ok(job) => status(state, &job).await,
             Err(refused) => *refused,
         },
         Route::Data(resource, id) => match find(state, *resource, id) {
-            Ok(job) => data(state, &job, head).await,
+            Ok(job) => data(state, &job, asked.head, asked.fault, asked.control, true).await,
             Err(refused) => *refused,
         },
         Route::Token(_) | Route::Unknown => reply::not_found(),
     }
 }
 
-async fn create(state: &Arc<State>, resource: Resource, body: &[u8], key: &str) -> Response<Body> {
+/// Serves a file at the place that /data redirects to (row j.22). It takes no token: who sends one gives it away.
+pub(super) async fn storage(
+    state: &Arc<State>,
+    head: &http::request::Parts,
+    control: &Control,
+) -> Response<Body> {
+    if head.headers.contains_key(header::AUTHORIZATION) {
+        state.counters.finding("a token was sent to the storage that /data redirects to");
+    }
+    let path = head.uri.path().strip_prefix(STORAGE).unwrap_or("");
+    let (resource, id) = match path.split_once('/') {
+        Some(("activities", id)) => (Resource::Activities, id),
+        Some(("contacts", id)) => (Resource::Contacts, id),
+        _ => return reply::not_found(),
+    };
+    match find(state, resource, id) {
+        Ok(job) => data(state, &job, head, None, control, false).await,
+        Err(refused) => *refused,
+    }
+}
+
+async fn create(state: &Arc<State>, resource: Resource, asked: &Asked<'_>) -> Response<Body> {
     let switches = state.switches();
     let today = day_at(state.clock.now().as_second());
-    let (request, unknown) = Request::read(resource, body, &switches, today);
+    let (request, unknown) = Request::read(resource, asked.body, &switches, today);
     for field in unknown {
         state.counters.finding(&format!("an unknown field in a create: {field}"));
     }
@@ -57,16 +85,23 @@ async fn create(state: &Arc<State>, resource: Resource, body: &[u8], key: &str) 
         }
     };
     let duration = state.duration_of(&request);
-    let fate = JobFate::default();
+    let effect = match asked.fault.map(|fault| &fault.effect) {
+        Some(Effect::Job(effect)) => Some(*effect),
+        _ => None,
+    };
     let created = {
         let mut queue = state.queue();
         let now = state.clock.job_time();
-        queue.create(request, key, switches, duration, fate, now, &**state).cloned()
+        queue.create(request, asked.key, switches, duration, effect, now, &**state).cloned()
     };
     match created {
         Ok(job) => {
-            state.counters.count(|report| *report.jobs_created.entry(key.to_owned()).or_default() += 1);
-            let view = view(state, &job).await;
+            state.counters.count(|report| *report.jobs_created.entry(asked.key.to_owned()).or_default() += 1);
+            let mut view = view(state, &job).await;
+            if effect == Some(JobEffect::WrongEcho) {
+                view.insert("start_date".to_owned(), json!("2001-01-01"));
+                view.insert("end_date".to_owned(), json!("2001-01-02"));
+            }
             reply::json(200, &Value::Object(view))
         }
         Err(Full) => {
@@ -125,6 +160,11 @@ fn find(state: &State, resource: Resource, id: &str) -> Result<Job, Box<Response
 async fn status(state: &Arc<State>, job: &Job) -> Response<Body> {
     let mut view = view(state, job).await;
     let age = state.clock.job_time() - job.created;
+    if let Some(JobEffect::Invisible(seconds)) = job.quirk
+        && age < JobTime::from(seconds) * NANOS_A_SECOND
+    {
+        return reply::not_found();
+    }
     if age < JobTime::from(job.switches.seconds(Row::J33)) * NANOS_A_SECOND {
         match job.switches.value(Row::J33) {
             "hidden:SECONDS" => return reply::not_found(),
@@ -145,7 +185,8 @@ async fn view(state: &State, job: &Job) -> Map<String, Value> {
         if switches.is(Row::J36, "number") { json!(job.id) } else { json!(job.id.to_string()) },
     );
     let mut put = |key: &str, value: Value| drop(view.insert(key.to_owned(), value));
-    put("state", json!(job.phase.as_str()));
+    let unheard_of = job.quirk == Some(JobEffect::UnknownState) && !job.phase.is_terminal();
+    put("state", json!(if unheard_of { "Archiving" } else { job.phase.as_str() }));
     put("output_format", json!(request.output.as_str()));
     match &request.what {
         What::Activities { export, kind } => {
@@ -182,9 +223,17 @@ async fn view(state: &State, job: &Job) -> Map<String, Value> {
     view
 }
 
-/// The file of a job, or a fragment of it: contract (c.3), rows j.9 to j.24.
-async fn data(state: &Arc<State>, job: &Job, head: &http::request::Parts) -> Response<Body> {
+/// The file of a job, or a fragment of it: contract (c.3), rows j.9 to j.24. `redirect`: row j.22 applies.
+async fn data(
+    state: &Arc<State>,
+    job: &Job,
+    head: &http::request::Parts,
+    fault: Option<&Fault>,
+    control: &Control,
+    redirect: bool,
+) -> Response<Body> {
     let switches = &job.switches;
+    let effect = fault.map(|fault| &fault.effect);
     let fragment = match fragment(head) {
         Ok(fragment) => fragment,
         Err(refused) => return *refused,
@@ -201,21 +250,65 @@ async fn data(state: &Arc<State>, job: &Job, head: &http::request::Parts) -> Res
         };
     };
     let age = state.clock.now().as_second() - state.clock.world_at(ended).as_second();
-    if age > RETENTION_DAYS * 86_400 {
+    if age > RETENTION_DAYS * 86_400 || effect == Some(&Effect::Expired) {
         return match switches.status(Row::J11) {
             404 => reply::not_found(),
             status => reply::error(status, "The file is past its retention of 10 days"),
         };
     }
+    if redirect && (switches.is(Row::J22, "302") || effect == Some(&Effect::Redirect)) {
+        return to_storage(state, job, head);
+    }
+    let twisted = match effect {
+        Some(Effect::Records(effect)) if fragment.is_none() => Some(Arc::new(export.twisted(*effect))),
+        _ => None,
+    };
+    let export = twisted.as_ref().unwrap_or(export);
     let measure = export.measure().await;
     if measure.records == 0 && switches.is(Row::J17, "204") {
         return reply::empty(204);
     }
-    file(state, job, export, &measure, fragment, head)
+    let mut sending = Sending { control: control.clone(), ..Sending::default() };
+    if let Some(fault) = fault {
+        let parts = if fragment.is_some() { measure.parts.len().max(1) as u64 } else { 1 };
+        apply(fault, measure.bytes / parts, &mut sending);
+    }
+    file(job, export, &measure, fragment, head, effect, sending, state)
+}
+
+/// What a fault does to the sending of a file of about `size` bytes.
+fn apply(fault: &Fault, size: u64, sending: &mut Sending) {
+    match &fault.effect {
+        Effect::Cut { at, close, .. } => sending.end = Some((fault.byte(*at, size), End::Break(*close))),
+        Effect::Torn(at) => sending.end = Some((fault.byte(*at, size), End::Clean)),
+        Effect::Long => sending.long = true,
+        Effect::NoLastChunk => sending.no_last_chunk = true,
+        Effect::Stall { at, seconds } => {
+            sending.stall = Some((fault.byte(*at, size), Duration::from_secs_f64(*seconds)));
+        }
+        Effect::Drip(rate) => sending.drip = Some(*rate),
+        Effect::Gzip { .. } => sending.gzip = true,
+        _ => {}
+    }
+}
+
+/// The redirect of row j.22: another host for clients, this server in truth.
+fn to_storage(state: &State, job: &Job, head: &http::request::Parts) -> Response<Body> {
+    let resource = match job.request.resource() {
+        Resource::Activities => "activities",
+        Resource::Contacts => "contacts",
+    };
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let location = format!("http://localhost:{}{STORAGE}{resource}/{}{query}", state.port, job.id);
+    let mut reply = reply::empty(302);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        reply.headers_mut().insert(header::LOCATION, location);
+    }
+    reply
 }
 
 /// The `fragment` of a query; parameters that the contract does not know are ignored and counted.
-fn fragment(head: &http::request::Parts) -> Result<Option<u64>, Box<Response<Body>>> {
+pub(super) fn fragment(head: &http::request::Parts) -> Result<Option<u64>, Box<Response<Body>>> {
     let mut fragment = None;
     for (key, value) in
         head.uri.query().unwrap_or("").split('&').filter_map(|pair| pair.split_once('=').or(Some((pair, ""))))
@@ -229,18 +322,21 @@ fn fragment(head: &http::request::Parts) -> Result<Option<u64>, Box<Response<Bod
     Ok(fragment)
 }
 
+#[allow(clippy::too_many_arguments)]
 fn file(
-    state: &Arc<State>,
     job: &Job,
     export: &Arc<Export>,
     measure: &Measure,
     fragment: Option<u64>,
     head: &http::request::Parts,
+    effect: Option<&Effect>,
+    mut sending: Sending,
+    state: &Arc<State>,
 ) -> Response<Body> {
     let switches = &job.switches;
     let mut status = 200;
-    let mut length = None;
     let mut content_range = None;
+    sending.no_last_chunk |= switches.is(Row::J21, "missing");
     let stream = match fragment {
         Some(number) => {
             let first = u64::from(switches.is(Row::J13, "1"));
@@ -251,12 +347,15 @@ fn file(
             }
         }
         None => {
-            length = switches.is(Row::J20, "length").then_some(measure.bytes);
+            let stated = matches!(effect, Some(Effect::Cut { stated: true, .. } | Effect::Long));
+            let cut_short = matches!(effect, Some(Effect::Torn(_)));
+            let length = stated || switches.is(Row::J20, "length");
+            sending.length = (length && !cut_short && export.is_measured_exactly()).then_some(measure.bytes);
             let asked = text(head, header::RANGE).filter(|_| switches.is(Row::J19, "206"));
             match asked.and_then(|range| read_range(range, measure.bytes)) {
                 Some((start, end)) => {
                     status = 206;
-                    length = Some(end - start + 1);
+                    sending.length = Some(end - start + 1);
                     content_range = Some(format!("bytes {start}-{end}/{}", measure.bytes));
                     ExportStream::from_byte(export, measure, start)
                 }
@@ -264,11 +363,25 @@ fn file(
             }
         }
     };
-    let cut = switches.is(Row::J21, "missing");
-    let mut reply = Response::new(Body::file(state, stream, length, cut));
+    let accepts = |coding: &str| {
+        text(head, header::ACCEPT_ENCODING)
+            .is_some_and(|text| text.split(',').any(|part| part.trim().starts_with(coding)))
+    };
+    if status == 200 && switches.is(Row::J18, "gzip") && accepts("gzip") {
+        sending.gzip = true;
+    }
+    let mut labelled = sending.gzip;
+    if sending.gzip {
+        sending.length = None;
+        labelled = effect != Some(&Effect::Gzip { labelled: false });
+    }
+    let mut reply = Response::new(Body::file(state, stream, sending));
     *reply.status_mut() = http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::OK);
     let headers = reply.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(export.layout())));
+    if labelled {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     if let Some(range) = content_range.and_then(|range| HeaderValue::from_str(&range).ok()) {
         headers.insert(header::CONTENT_RANGE, range);
     }

@@ -8,6 +8,7 @@ mod routes;
 mod sim;
 mod state;
 mod tokens;
+mod wire;
 
 pub use sim::{Keys, Sim};
 pub(crate) use state::State;

@@ -1,9 +1,11 @@
 //! Replies: JSON on one line, errors with both `error` and `message` (contract (h.1), (l)).
 
 use http::{HeaderValue, Response, StatusCode, header};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::body::Body;
+use crate::faults::{BodyKind, RetryAfter, StatusFault};
 
 /// A JSON reply, on one line.
 pub(super) fn json(status: u16, value: &Value) -> Response<Body> {
@@ -37,6 +39,36 @@ pub(super) fn error(status: u16, message: &str) -> Response<Body> {
 /// The official sample of a 404, which also answers an unsupported method.
 pub(super) fn not_found() -> Response<Body> {
     error(404, "HTTP 404 Not Found")
+}
+
+/// A reply that the fault engine asks for.
+pub(super) fn faulty(fault: &StatusFault, now: Timestamp) -> Response<Body> {
+    let status = fault.status;
+    let mut reply = match fault.body {
+        BodyKind::Json => error(status, "injected by the fault engine"),
+        BodyKind::Html => bytes(
+            status,
+            "text/html",
+            format!(
+                "<html>\r\n<head><title>{status}</title></head>\r\n<body><h1>{status}</h1></body>\r\n</html>"
+            ),
+        ),
+        BodyKind::Empty => empty(status),
+    };
+    let after = match fault.retry_after {
+        RetryAfter::Absent => None,
+        RetryAfter::Seconds(seconds) => Some(seconds.to_string()),
+        RetryAfter::Date(seconds) => {
+            let after = jiff::SignedDuration::from_secs(i64::from(seconds));
+            let date = now.checked_add(after).unwrap_or(now);
+            Some(date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        }
+        RetryAfter::Garbage => Some("in a while".to_owned()),
+    };
+    if let Some(after) = after.and_then(|after| HeaderValue::from_str(&after).ok()) {
+        reply.headers_mut().insert(header::RETRY_AFTER, after);
+    }
+    reply
 }
 
 fn exception(status: u16) -> &'static str {

@@ -1,6 +1,5 @@
 //! Which request is what, and what each has to pass before it is acted on.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, header};
@@ -8,9 +7,12 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::body::Body;
+use super::exports::{self, Asked};
 use super::state::State;
-use super::{control, exports, reply, tokens};
+use super::wire::Control;
+use super::{control as own, reply, tokens};
 use crate::auth::{Denied, KeyType, TokenKind};
+use crate::faults::{Call, Effect, Fault, RouteName};
 use crate::jobs::Resource;
 use crate::switches::Row;
 
@@ -74,27 +76,45 @@ impl Route {
     }
 }
 
+/// The connection ends without a reply.
+#[derive(Debug)]
+pub(super) struct Dropped;
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("dropped by the fault engine")
+    }
+}
+
+impl std::error::Error for Dropped {}
+
 /// Answers one request.
 pub(super) async fn respond(
     state: Arc<State>,
+    control: Control,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Body>, Dropped> {
     let number = state.next_request();
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let mut reply = if path.starts_with("/_sim/") {
-        match read(body).await {
-            Some(body) => control::respond(&state, &head, &body).await,
-            None => reply::error(400, "The body could not be read"),
+    let body = Limited::new(body, MOST_BODY).collect().await.map(http_body_util::Collected::to_bytes);
+    let mut reply = match body {
+        Err(_) => reply::error(400, "The body could not be read"),
+        Ok(_) if path.starts_with(STORAGE) => exports::storage(&state, &head, &control).await,
+        Ok(body) if path.starts_with("/_sim/") => own::respond(&state, &head, &body).await,
+        Ok(body) => {
+            let route = Route::of(&head.method, path);
+            let call = call(&state, &route, &head, number);
+            let fault = state.faults.decide(&call, state.seed);
+            let reply = strike(&state, &route, &head, &body, fault, &control).await;
+            let name = route.name(&head.method, path);
+            // A lost reply counts as status 0.
+            let status = reply.as_ref().map_or(0, |reply| reply.status().as_u16());
+            state.counters.count(|report| {
+                *report.requests.entry(name).or_default().entry(status).or_default() += 1;
+            });
+            reply?
         }
-    } else {
-        let route = Route::of(&head.method, path);
-        let reply = play(&state, &route, &head, body).await;
-        let (name, status) = (route.name(&head.method, path), reply.status().as_u16());
-        state.counters.count(|report| {
-            *report.requests.entry(name).or_default().entry(status).or_default() += 1;
-        });
-        reply
     };
     let headers = reply.headers_mut();
     let date = state.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -108,19 +128,67 @@ pub(super) async fn respond(
     Ok(reply)
 }
 
-async fn read(body: Incoming) -> Option<bytes::Bytes> {
-    Limited::new(body, MOST_BODY).collect().await.ok().map(http_body_util::Collected::to_bytes)
+/// The path under which files are found after a redirect (row j.22).
+pub(super) const STORAGE: &str = "/_sim/storage/";
+
+/// What the fault engine looks at.
+fn call(state: &State, route: &Route, head: &http::request::Parts, request: u64) -> Call {
+    let (name, resource, id) = match route {
+        Route::Token(_) => (RouteName::Token, None, None),
+        Route::Create(resource) => (RouteName::Create, Some(*resource), None),
+        Route::List(resource) => (RouteName::List, Some(*resource), None),
+        Route::Status(resource, id) => (RouteName::Status, Some(*resource), Some(id)),
+        Route::Data(resource, id) => (RouteName::Data, Some(*resource), Some(id)),
+        Route::Unknown => (RouteName::Unknown, None, None),
+    };
+    let queue = state.queue();
+    let job = match (name, id) {
+        (RouteName::Create, _) => Some(queue.jobs().len() as u64 + 1),
+        (_, id) => id.and_then(|id| id.parse().ok()).and_then(|id| queue.number(id)),
+    };
+    let fragment = exports::fragment(head).ok().flatten();
+    Call { request, route: name, resource, job, fragment }
+}
+
+/// Plays a request as it is due, or as the fault has it.
+async fn strike(
+    state: &Arc<State>,
+    route: &Route,
+    head: &http::request::Parts,
+    body: &[u8],
+    fault: Option<Fault>,
+    control: &Control,
+) -> Result<Response<Body>, Dropped> {
+    match fault.as_ref().map(|fault| &fault.effect) {
+        Some(Effect::DropBefore(close)) => {
+            control.end(*close);
+            Err(Dropped)
+        }
+        Some(Effect::DropAfter(close)) => {
+            play(state, route, head, body, None, control).await;
+            control.end(*close);
+            Err(Dropped)
+        }
+        Some(Effect::Status(status)) => {
+            if status.acted {
+                play(state, route, head, body, None, control).await;
+            }
+            Ok(reply::faulty(status, state.clock.now()))
+        }
+        _ => Ok(play(state, route, head, body, fault.as_ref(), control).await),
+    }
 }
 
 async fn play(
     state: &Arc<State>,
     route: &Route,
     head: &http::request::Parts,
-    body: Incoming,
+    body: &[u8],
+    fault: Option<&Fault>,
+    control: &Control,
 ) -> Response<Body> {
-    let Some(body) = read(body).await else { return reply::error(400, "The body could not be read") };
     if let Route::Token(kind) = route {
-        return tokens::mint(state, *kind, text(head, header::CONTENT_TYPE), &body);
+        return tokens::mint(state, *kind, text(head, header::CONTENT_TYPE), body);
     }
     // Row j.34: everything but the token endpoints.
     let Some(place) = state.limit.admit() else {
@@ -128,7 +196,10 @@ async fn play(
         return reply::error(429, "Rate limit exceeded: 5 requests per second, 10 at once");
     };
     let mut reply = match authorise(state, route, head) {
-        Ok(key) => exports::respond(state, route, head, &body, &key).await,
+        Ok(key) => {
+            let asked = Asked { head, body, key: &key, fault, control };
+            exports::respond(state, route, &asked).await
+        }
         Err(refused) => *refused,
     };
     reply.body_mut().hold(place);

@@ -12,9 +12,11 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::routes::respond;
 use super::state::State;
+use super::wire::{Control, Wire};
 use crate::auth::Standing;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
+use crate::faults::{FaultDecision, Faults};
 use crate::report::Report;
 use crate::settings::Builder;
 use crate::switches::Switch;
@@ -59,8 +61,9 @@ impl Sim {
             .caused(cause)
         };
         let listener = TcpListener::bind(address).await.map_err(refuse)?;
-        let base_url = format!("http://{}", listener.local_addr().map_err(refuse)?);
-        let state = Arc::new(State::new(&settings, clock));
+        let local = listener.local_addr().map_err(refuse)?;
+        let base_url = format!("http://{local}");
+        let state = Arc::new(State::new(&settings, clock, local.port()));
         let accept = tokio::spawn(serve(listener, Arc::clone(&state)));
         Ok(Self { base_url, state, accept })
     }
@@ -88,6 +91,16 @@ impl Sim {
     /// Sets a switch from now on; jobs that already run keep their own.
     pub fn set_switch(&self, switch: Switch) {
         self.state.set_switch(switch);
+    }
+
+    /// Puts a plan of faults in force from now on.
+    pub fn set_faults(&self, faults: Faults) {
+        self.state.faults.set(faults);
+    }
+
+    /// The decisions of the fault engine so far, the latest 10,000 of them.
+    pub fn fault_log(&self) -> Vec<FaultDecision> {
+        self.state.faults.log()
     }
 
     /// The API keys, to be paused and revoked.
@@ -155,12 +168,14 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
         let _ = stream.set_nodelay(true);
         let state = Arc::clone(&state);
         connections.spawn(async move {
-            let service = service_fn(|request| respond(Arc::clone(&state), request));
+            let control = Control::default();
+            let wire = TokioIo::new(Wire::new(stream, control.clone()));
+            let service = service_fn(|request| respond(Arc::clone(&state), control.clone(), request));
             // A connection that breaks is the client's affair; the report counts what was sent.
             let _ = http1::Builder::new()
                 .auto_date_header(false)
                 .max_buf_size(256 * 1024)
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection(wire, service)
                 .await;
         });
     }

@@ -8,6 +8,7 @@ use crate::auth::Tokens;
 use crate::clock::{Clock, JobTime};
 use crate::error::Error;
 use crate::export::Export;
+use crate::faults::Engine;
 use crate::jobs::{Job, Queue, Request, Resource, Start};
 use crate::rate_limit::RateLimit;
 use crate::report::{Counters, Report};
@@ -21,17 +22,20 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) limit: RateLimit,
     pub(crate) counters: Counters,
+    pub(crate) faults: Engine,
     pub(crate) stopping: Arc<AtomicBool>,
+    /// The port that it serves on.
+    pub(crate) port: u16,
+    pub(crate) seed: u64,
     queue: Mutex<Queue>,
     switches: Mutex<Switches>,
-    seed: u64,
     job_time: Option<Duration>,
     records_per_fragment: u64,
     requests: AtomicU64,
 }
 
 impl State {
-    pub(crate) fn new(settings: &Builder, clock: Clock) -> Self {
+    pub(crate) fn new(settings: &Builder, clock: Clock, port: u16) -> Self {
         let (seed, keys) = (settings.seed, settings.keys.clone());
         let keys = if keys.is_empty() { crate::Key::defaults() } else { keys };
         let size = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -42,11 +46,13 @@ impl State {
             tokens: Tokens::new(keys, seed, settings.token_life.as_secs() as i64),
             limit: RateLimit::new(settings.rate_limit),
             counters: Counters::default(),
+            faults: Engine::new(settings.faults.clone()),
             stopping: Arc::new(AtomicBool::new(false)),
+            port,
+            seed,
             // Ids look like those in the sources, six digits, and increase.
             queue: Mutex::new(Queue::new(400_000 + keyed(seed, 0x1d5, 0, 0) % 100_000)),
             switches: Mutex::new(settings.switches),
-            seed,
             job_time: settings.job_time,
             records_per_fragment: settings.records_per_fragment,
             requests: AtomicU64::new(0),

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 pub(crate) use activity::{Entry, Form};
 pub(crate) use calendar::{Day, Second, day_at, day_of};
-pub(crate) use chance::keyed;
+pub(crate) use chance::{keyed, scale};
 pub(crate) use contact::{COLUMNS, ContactFilter, ContactForm};
 pub(crate) use content_hash::ContentSum;
 pub use life_cycle::ActivityType;
