@@ -149,7 +149,7 @@ impl<C: TableColumns> BatchBuilder<C> {
     pub(crate) fn is_full(&self) -> bool {
         // Sizes are summed up over all columns, so not for every row.
         let rows = self.lines.len();
-        rows >= MAX_ROWS || (rows.is_multiple_of(64) && self.columns.bytes() >= MAX_BYTES)
+        rows >= MAX_ROWS || (rows > 0 && rows.is_multiple_of(64) && self.columns.bytes() >= MAX_BYTES)
     }
 
     pub(crate) fn finish(&mut self) -> RecordBatch {

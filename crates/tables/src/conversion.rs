@@ -11,17 +11,21 @@ use arrow_array::RecordBatch;
 use backstory_formats::{
     ActivityRow, ContactRow, ContactsCsv, ContactsJson, DEFAULT_MAX_ROW_BYTES, JsonLines,
 };
+use parquet::file::writer::SerializedFileWriter;
 
 use crate::bad_rows::BadRows;
 use crate::batch::{ActivityBatchBuilder, ContactBatchBuilder};
 use crate::checked_copy::CheckedCopy;
 use crate::csv_tables::CsvTables;
+use crate::encode::Layout;
 use crate::error::{Error, ErrorKind};
 use crate::origin::Origin;
-use crate::parquet_file::{self, ParquetFile, ParquetOptions};
+use crate::parquet_file::{self, ParquetFile, ParquetOptions, ParquetTables};
+use crate::relational::explode;
 use crate::resource::{Resource, SourceFormat};
-use crate::row_group::{EncodedRowGroup, RowGroupEncoder};
+use crate::row_group::{EncodedRowGroup, RowGroupEncoder, Shape};
 use crate::row_groups::{Conductor, write_row_groups};
+use crate::schema::schema;
 use crate::summary::Summary;
 
 /// How much is read at a time.
@@ -158,7 +162,8 @@ impl Conversion {
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
         if (self.resource, self.format) == (Resource::Activities, SourceFormat::JsonLines) {
-            return self.convert_row_groups(reader, writer, options, bad_rows);
+            let file = parquet_file::begin(&schema(self.resource), writer, options)?;
+            return self.convert_row_groups(reader, vec![file], Shape::Nested, options, bad_rows);
         }
         let mut file = ParquetFile::new(self.resource, writer, options)?;
         let summary = self.to_batches(reader, |batch| file.write(&batch), bad_rows)?;
@@ -166,25 +171,51 @@ impl Conversion {
         Ok(summary)
     }
 
-    /// The way for JSON Lines: whole row groups on several threads.
-    fn convert_row_groups(
+    /// Writes the relational tables as Parquet files.
+    ///
+    /// # Errors
+    /// See [`ErrorKind`]; [`ErrorKind::Format`] for contacts, which are one table: [`to_parquet`](Self::to_parquet) writes it.
+    pub fn to_parquet_tables(
         self,
         reader: impl Read,
-        writer: impl Write + Send,
+        tables: ParquetTables<'_>,
         options: &ParquetOptions,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
-        let (mut file, layout) = parquet_file::begin(self.resource, writer, options)?;
+        if (self.resource, self.format) != (Resource::Activities, SourceFormat::JsonLines) {
+            return Err(Error::new(
+                ErrorKind::Format,
+                format!("{} have no relational tables", self.resource),
+            ));
+        }
+        let empty = explode(&RecordBatch::new_empty(schema(self.resource)))?.into_tables();
+        let files = tables.writers.into_iter().zip(&empty);
+        let files = files.map(|(writer, table)| parquet_file::begin(&table.schema(), writer, options));
+        let files = files.collect::<Result<_, _>>()?;
+        self.convert_row_groups(reader, files, Shape::Relational, options, bad_rows)
+    }
+
+    /// The way for JSON Lines: whole row groups on several threads.
+    fn convert_row_groups<W: Write + Send>(
+        self,
+        reader: impl Read,
+        files: Vec<(SerializedFileWriter<W>, Layout)>,
+        shape: Shape,
+        options: &ParquetOptions,
+        bad_rows: &mut BadRows,
+    ) -> Result<Summary, Error> {
+        let (mut files, layouts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         let encoder = RowGroupEncoder {
             origin: self.origin.clone(),
             max_row_bytes: self.max_row_bytes,
             max_bad_rows: bad_rows.left().saturating_add(1),
-            layout,
+            shape,
+            layouts,
         };
         let threads = self.threads;
         let mut run = ThreadedRun { run: Run::new(self, bad_rows), reader, records: 0 };
-        write_row_groups(threads, options.row_group_bytes(), &encoder, &mut run, &mut file)?;
-        parquet_file::end(file)?;
+        write_row_groups(threads, options.row_group_bytes(), &encoder, &mut run, &mut files)?;
+        files.into_iter().try_for_each(parquet_file::end)?;
         Ok(run.run.finish())
     }
 
@@ -242,8 +273,7 @@ impl Conversion {
             }
             if activities.is_full() {
                 take(activities.finish())?;
-            }
-            if contacts.is_full() {
+            } else if contacts.is_full() {
                 take(contacts.finish())?;
             }
             Ok(())

@@ -58,10 +58,7 @@ impl<'w> CsvTables<'w> {
     /// [`ErrorKind::Write`], and [`ErrorKind::Table`] when the batch is of another table.
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let batches = match self.resource {
-            Resource::Activities => {
-                let exploded = explode(batch)?;
-                vec![exploded.activities, exploded.participants, exploded.campaigns]
-            }
+            Resource::Activities => explode(batch)?.into_tables(),
             Resource::Contacts => vec![batch.clone()],
         };
         self.tables.iter_mut().zip(&batches).try_for_each(|(table, batch)| table.write(batch))

@@ -85,7 +85,7 @@ pub(crate) fn of_contacts(arrays: &[ArrayRef]) -> StringArray {
 
 /// Appends a part of a key. `~` keeps parts apart, so inside of one it is escaped.
 fn push_part(values: &mut Vec<u8>, part: &str) {
-    if !part.contains(['%', '~']) {
+    if memchr::memchr2(b'%', b'~', part.as_bytes()).is_none() {
         values.extend_from_slice(part.as_bytes());
         return;
     }

@@ -36,10 +36,12 @@
 
 mod bad_rows;
 mod batch;
+mod batches;
 mod canonical;
 mod checked_copy;
 mod column;
 mod columns;
+mod compressed;
 mod content_hash;
 mod conversion;
 mod csv_tables;
@@ -62,6 +64,8 @@ mod version;
 
 pub use bad_rows::BadRows;
 pub use batch::{ActivityBatchBuilder, ContactBatchBuilder};
+pub use batches::{ActivityBatches, ContactBatches};
+pub use compressed::decompressed;
 pub use content_hash::ContentHash;
 pub use conversion::{Conversion, Progress};
 pub use csv_tables::CsvTables;
@@ -70,7 +74,7 @@ pub use description::{
 };
 pub use error::{Error, ErrorKind};
 pub use origin::Origin;
-pub use parquet_file::{Compression, ParquetFile, ParquetOptions};
+pub use parquet_file::{Compression, ParquetFile, ParquetOptions, ParquetTables};
 pub use relational::{Relational, explode};
 pub use resource::{Resource, SourceFormat};
 pub use schema::schema;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
+use arrow_schema::SchemaRef;
 use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -104,7 +105,7 @@ impl<W: Write + Send> ParquetFile<W> {
     /// # Errors
     /// [`ErrorKind::Write`], and [`ErrorKind::Format`] for a compression level that doesn't exist.
     pub fn new(resource: Resource, writer: W, options: &ParquetOptions) -> Result<Self, Error> {
-        let (file, layout) = begin(resource, writer, options)?;
+        let (file, layout) = begin(&schema(resource), writer, options)?;
         let group = RowGroupWriter::new(&layout)?;
         Ok(Self { file, row_group_bytes: options.row_group_bytes, in_group: 0, group })
     }
@@ -126,9 +127,6 @@ impl<W: Write + Send> ParquetFile<W> {
 
     fn end_group(&mut self) -> Result<(), Error> {
         self.in_group = 0;
-        if self.group.rows() == 0 {
-            return Ok(());
-        }
         self.group.finish()?.write(&mut self.file)
     }
 
@@ -142,18 +140,41 @@ impl<W: Write + Send> ParquetFile<W> {
     }
 }
 
+/// The Parquet files of the relational tables that activities become.
+pub struct ParquetTables<'w> {
+    /// In the order `activities`, `participants`, `campaigns`.
+    pub(crate) writers: Vec<Box<dyn Write + Send + 'w>>,
+}
+
+impl<'w> ParquetTables<'w> {
+    /// A file for each of the tables `activities`, `participants` and `campaigns`.
+    pub fn activities(
+        activities: impl Write + Send + 'w,
+        participants: impl Write + Send + 'w,
+        campaigns: impl Write + Send + 'w,
+    ) -> Self {
+        Self { writers: vec![Box::new(activities), Box::new(participants), Box::new(campaigns)] }
+    }
+}
+
+impl fmt::Debug for ParquetTables<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParquetTables").finish_non_exhaustive()
+    }
+}
+
 /// Begins a file whose row groups are encoded apart from it.
 pub(crate) fn begin<W: Write + Send>(
-    resource: Resource,
+    schema: &SchemaRef,
     writer: W,
     options: &ParquetOptions,
 ) -> Result<(SerializedFileWriter<W>, Layout), Error> {
     let failed = |error| Error::write("the Parquet file", error);
-    let (schema, mut properties) = (schema(resource), options.properties()?);
+    let mut properties = options.properties()?;
     // Readers that know Arrow find its types there: the time zone above all.
-    add_encoded_arrow_schema_to_metadata(&schema, &mut properties);
+    add_encoded_arrow_schema_to_metadata(schema, &mut properties);
     let codec = properties.compression(&ColumnPath::from("uid"));
-    let columns = Arc::new(ArrowSchemaConverter::new().convert(&schema).map_err(failed)?);
+    let columns = Arc::new(ArrowSchemaConverter::new().convert(schema).map_err(failed)?);
     let file =
         SerializedFileWriter::new(writer, columns.root_schema_ptr(), Arc::new(properties)).map_err(failed)?;
     let layout = Layout::of(&columns, codec);

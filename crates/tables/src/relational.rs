@@ -27,6 +27,13 @@ pub struct Relational {
     pub campaigns: RecordBatch,
 }
 
+impl Relational {
+    /// The batches in the order of the tables.
+    pub(crate) fn into_tables(self) -> Vec<RecordBatch> {
+        vec![self.activities, self.participants, self.campaigns]
+    }
+}
+
 /// Explodes a nested batch of activities.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use crate::batch::ActivityBatchBuilder;
 use crate::encode::{EncodedColumns, Layout, RowGroupWriter};
 use crate::error::Error;
 use crate::origin::Origin;
+use crate::relational::explode;
 use crate::summary::Summary;
 
 /// Encodes row groups. Threads share it.
@@ -17,7 +18,18 @@ pub(crate) struct RowGroupEncoder {
     pub(crate) max_row_bytes: usize,
     /// No more bad rows than these are kept; the first one too many ends the conversion anyway.
     pub(crate) max_bad_rows: usize,
-    pub(crate) layout: Layout,
+    pub(crate) shape: Shape,
+    /// One for each file.
+    pub(crate) layouts: Vec<Layout>,
+}
+
+/// What the rows of a row group become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// One file of nested rows.
+    Nested,
+    /// Three files of flat ones: activities, participants, campaigns.
+    Relational,
 }
 
 /// A row that can't be decoded.
@@ -29,7 +41,8 @@ pub(crate) struct BadRow {
 
 /// An encoded row group, and what it held.
 pub(crate) struct EncodedRowGroup {
-    columns: EncodedColumns,
+    /// One for each file.
+    columns: Vec<EncodedColumns>,
     pub(crate) summary: Summary,
     pub(crate) bad_rows: Vec<BadRow>,
     /// How many records there were, bad ones included.
@@ -37,15 +50,21 @@ pub(crate) struct EncodedRowGroup {
 }
 
 impl RowGroupEncoder {
+    /// What a thread writes with.
+    pub(crate) fn writers(&self) -> Result<Vec<RowGroupWriter>, Error> {
+        self.layouts.iter().map(RowGroupWriter::new).collect()
+    }
+
     /// Encodes a row group that begins at `start`, whose record is 1, from the pieces that `feed` hands to its argument.
     pub(crate) fn encode(
         &self,
-        writer: &mut RowGroupWriter,
+        writers: &mut [RowGroupWriter],
         start: Position,
         feed: impl FnOnce(&mut dyn FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error>,
     ) -> Result<EncodedRowGroup, Error> {
         let mut group = RowGroup {
-            writer,
+            shape: self.shape,
+            writers,
             batches: ActivityBatchBuilder::new(&self.origin),
             summary: Summary::default(),
             bad_rows: Vec::new(),
@@ -64,14 +83,15 @@ impl RowGroupEncoder {
         }
         let records = lines.position().record - 1;
         group.encode_batch()?;
-        let columns = group.writer.finish()?;
+        let columns = group.writers.iter_mut().map(RowGroupWriter::finish).collect::<Result<_, _>>()?;
         Ok(EncodedRowGroup { columns, summary: group.summary, bad_rows: group.bad_rows, records })
     }
 }
 
 /// A row group under way.
 struct RowGroup<'w> {
-    writer: &'w mut RowGroupWriter,
+    shape: Shape,
+    writers: &'w mut [RowGroupWriter],
     batches: ActivityBatchBuilder,
     summary: Summary,
     bad_rows: Vec<BadRow>,
@@ -100,13 +120,18 @@ impl RowGroup<'_> {
         if self.batches.is_empty() {
             return Ok(());
         }
-        self.writer.write(&self.batches.finish())
+        let batch = self.batches.finish();
+        let tables = match self.shape {
+            Shape::Nested => vec![batch],
+            Shape::Relational => explode(&batch)?.into_tables(),
+        };
+        self.writers.iter_mut().zip(&tables).try_for_each(|(writer, table)| writer.write(table))
     }
 }
 
 impl EncodedRowGroup {
-    /// Appends the row group to the file; one without rows is left out.
-    pub(crate) fn write<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
-        if self.summary.rows == 0 { Ok(()) } else { self.columns.write(file) }
+    /// Appends the row group to its files.
+    pub(crate) fn write<W: Write + Send>(self, files: &mut [SerializedFileWriter<W>]) -> Result<(), Error> {
+        self.columns.into_iter().zip(files).try_for_each(|(columns, file)| columns.write(file))
     }
 }

@@ -16,7 +16,6 @@ use std::thread;
 use backstory_formats::Position;
 use parquet::file::writer::SerializedFileWriter;
 
-use crate::encode::RowGroupWriter;
 use crate::error::{Error, ErrorKind};
 use crate::row_group::{EncodedRowGroup, RowGroupEncoder};
 
@@ -70,7 +69,7 @@ pub(crate) fn write_row_groups<W: Write + Send>(
     row_group_bytes: usize,
     encoder: &RowGroupEncoder,
     conductor: &mut impl Conductor,
-    file: &mut SerializedFileWriter<W>,
+    files: &mut [SerializedFileWriter<W>],
 ) -> Result<(), Error> {
     let (work, queue) = channel::<Work>();
     let (reports, inbox) = channel::<Report>();
@@ -91,7 +90,7 @@ pub(crate) fn write_row_groups<W: Write + Send>(
             inbox,
             encoded: BTreeMap::new(),
             next: 0,
-            file,
+            files,
             conductor,
         };
         let done = feed.run(row_group_bytes, piece_bytes, &work);
@@ -109,7 +108,7 @@ fn work_off(
     aborted: &AtomicBool,
 ) {
     let _watch = Watch(reports);
-    let mut writer = RowGroupWriter::new(&encoder.layout);
+    let mut writers = encoder.writers();
     loop {
         // A lock that was poisoned by another thread's panic still guards a whole queue.
         let work = queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
@@ -125,8 +124,8 @@ fn work_off(
             }
             Ok(())
         };
-        let group = match &mut writer {
-            Ok(writer) => encoder.encode(writer, work.start, feed),
+        let group = match &mut writers {
+            Ok(writers) => encoder.encode(writers, work.start, feed),
             Err(error) => Err(Error::new(error.kind(), error.to_string())),
         };
         if reports.send(Report::Encoded(work.number, group)).is_err() {
@@ -143,7 +142,7 @@ struct Feed<'f, W: Write + Send, C> {
     encoded: BTreeMap<usize, EncodedRowGroup>,
     /// The row group that is to be written next.
     next: usize,
-    file: &'f mut SerializedFileWriter<W>,
+    files: &'f mut [SerializedFileWriter<W>],
     conductor: &'f mut C,
 }
 
@@ -213,7 +212,7 @@ impl<W: Write + Send, C: Conductor> Feed<'_, W, C> {
                 self.encoded.insert(number, group?);
                 while let Some(mut group) = self.encoded.remove(&self.next) {
                     self.conductor.encoded(&mut group)?;
-                    group.write(self.file)?;
+                    group.write(self.files)?;
                     self.next += 1;
                 }
             }

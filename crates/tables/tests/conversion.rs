@@ -6,11 +6,14 @@ use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use arrow_select::concat::concat_batches;
 use backstory_tables::{
-    BadRows, Conversion, CsvTables, Error, ErrorKind, Origin, ParquetOptions, Resource, SourceFormat, Summary,
+    ActivityBatches, BadRows, ContactBatches, Conversion, CsvTables, Error, ErrorKind, Origin,
+    ParquetOptions, ParquetTables, Resource, SourceFormat, Summary, explode,
 };
 use examples::{ACTIVITIES, origin};
 use jiff::civil::date;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// A file that the test can look into.
 #[derive(Clone, Default)]
@@ -86,6 +89,52 @@ fn relational_tables_are_joined_by_key_and_ordinal() {
     assert_eq!(child["_version"], activities[1]["_version"]);
     assert_eq!(participants[2]["team_name"], "West");
     assert_eq!((&*campaigns[0]["_key"], &*campaigns[0]["end_date"]), ("em-000000001", "2026-03-31"));
+}
+
+#[test]
+fn relational_parquet_files_hold_what_the_csv_files_do() {
+    let export = ACTIVITIES.repeat(50);
+    let [mut a, mut p, mut c] = [Vec::new(), Vec::new(), Vec::new()];
+    let options = ParquetOptions::default().with_row_group_bytes(20_000);
+    let tables = ParquetTables::activities(&mut a, &mut p, &mut c);
+    let summary =
+        activities().to_parquet_tables(export.as_bytes(), tables, &options, &mut BadRows::fail()).unwrap();
+    assert_eq!((summary.rows, summary.participants, summary.campaigns), (150, 300, 50));
+    let mut nested = Vec::new();
+    activities()
+        .to_batches(
+            export.as_bytes(),
+            |batch| {
+                nested.push(batch);
+                Ok(())
+            },
+            &mut BadRows::fail(),
+        )
+        .unwrap();
+    assert_eq!(nested.len(), 1);
+    let expected = explode(&nested[0]).unwrap();
+    for (file, expected) in
+        [a, p, c].into_iter().zip([expected.activities, expected.participants, expected.campaigns])
+    {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap();
+        assert!(reader.metadata().num_row_groups() > 3);
+        let batches: Vec<_> = reader.build().unwrap().map(Result::unwrap).collect();
+        assert_eq!(concat_batches(&expected.schema(), &batches).unwrap(), expected);
+    }
+}
+
+#[test]
+fn batches_can_be_drawn_from_a_reader() {
+    let (origin, export) = (origin(), ACTIVITIES.repeat(2_000));
+    let reader = io::BufReader::with_capacity(1_000, export.as_bytes());
+    let sizes: Vec<usize> =
+        ActivityBatches::new(reader, &origin).map(|batch| batch.unwrap().num_rows()).collect();
+    assert!(sizes.len() > 2 && sizes.iter().sum::<usize>() == 6_000, "{sizes:?}");
+    let mut cut = ActivityBatches::new(&b"{\"uid\":\"a\"}\n{\"uid\""[..], &origin);
+    assert!(cut.next().unwrap().unwrap_err().is_suspect_file());
+    assert!(cut.next().is_none());
+    let contacts = &b"email,phone\na,1\nb,2"[..];
+    assert_eq!(ContactBatches::new(contacts, &origin).next().unwrap().unwrap().num_rows(), 2);
 }
 
 #[test]

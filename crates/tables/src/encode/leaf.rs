@@ -38,11 +38,13 @@ const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// Text columns whose values hardly ever come twice: no dictionary is tried.
 const DISTINCT: &[&str] =
-    &["_key", "uid", "source_id", "in_reply_to_source_id", "extra", "crm_status.crm_id"];
+    &["_key", "uid", "source_id", "in_reply_to_source_id", "extra", "crm_status.crm_id", "crm_status_crm_id"];
 /// Text columns whose values share long beginnings.
 const COMMON_BEGINNINGS: &[&str] = &["_version"];
+/// Text columns whose values repeat from row to row in a table of children.
+const OF_THE_PARENT: &[&str] = &["_key", "uid", "_version"];
 /// Integer columns of few distinct values that lie far apart.
-const FEW_VALUES: &[&str] = &["duration", "participants.list.element.time_spent"];
+const FEW_VALUES: &[&str] = &["duration", "time_spent", "participants.list.element.time_spent"];
 /// The column in which single rows are looked up. Its values are all distinct, so statistics don't help.
 const LOOKED_UP: &[&str] = &["uid"];
 
@@ -66,7 +68,7 @@ enum Method {
 }
 
 impl LeafPlan {
-    pub(crate) fn of(column: &ColumnDescPtr, codec: Compression) -> Self {
+    pub(crate) fn of(column: &ColumnDescPtr, of_children: bool, codec: Compression) -> Self {
         let path = column.path().string();
         let listed = |list: &[&str]| list.contains(&path.as_str());
         let method = match column.physical_type() {
@@ -74,11 +76,17 @@ impl LeafPlan {
             Type::INT32 => Method::DeltaIntegers(IntegerWidth::Bits32),
             Type::INT64 if listed(FEW_VALUES) => Method::Dictionary,
             Type::INT64 => Method::DeltaIntegers(IntegerWidth::Bits64),
+            _ if of_children && listed(OF_THE_PARENT) => Method::DeltaTexts,
             _ if listed(DISTINCT) => Method::PlainTexts,
             _ if listed(COMMON_BEGINNINGS) => Method::DeltaTexts,
             _ => Method::Dictionary,
         };
-        Self { column: Arc::clone(column), codec, method, has_bloom_filter: listed(LOOKED_UP) }
+        Self {
+            column: Arc::clone(column),
+            codec,
+            method,
+            has_bloom_filter: !of_children && listed(LOOKED_UP),
+        }
     }
 
     fn is_text(&self) -> bool {

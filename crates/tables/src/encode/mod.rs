@@ -41,10 +41,10 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn of(schema: &SchemaDescPtr, codec: Compression) -> Self {
-        Self {
-            leaves: schema.columns().iter().map(|column| Arc::new(LeafPlan::of(column, codec))).collect(),
-            codec,
-        }
+        // Children, and nothing else, have a place among their siblings.
+        let of_children = schema.columns().iter().any(|column| column.name() == "ordinal");
+        let plan = |column| Arc::new(LeafPlan::of(column, of_children, codec));
+        Self { leaves: schema.columns().iter().map(plan).collect(), codec }
     }
 }
 
@@ -58,6 +58,7 @@ pub(crate) struct RowGroupWriter {
 /// A row group whose columns are encoded.
 pub(crate) struct EncodedColumns {
     columns: Vec<(Bytes, ColumnCloseResult)>,
+    rows: u64,
 }
 
 impl RowGroupWriter {
@@ -80,11 +81,6 @@ impl RowGroupWriter {
         Ok(())
     }
 
-    /// How many rows the row group has so far.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Ends the row group. The writer goes on with an empty one.
     pub(crate) fn finish(&mut self) -> Result<EncodedColumns, Error> {
         let rows = std::mem::take(&mut self.rows) as u64;
@@ -93,13 +89,16 @@ impl RowGroupWriter {
             .iter_mut()
             .map(|leaf| leaf.finish(rows, &mut self.compressor))
             .collect::<Result<_, _>>()?;
-        Ok(EncodedColumns { columns })
+        Ok(EncodedColumns { columns, rows })
     }
 }
 
 impl EncodedColumns {
-    /// Appends the row group to its file.
+    /// Appends the row group to its file; one without rows is left out.
     pub(crate) fn write<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
+        if self.rows == 0 {
+            return Ok(());
+        }
         let mut group = file.next_row_group().map_err(failed)?;
         for (bytes, close) in self.columns {
             group.append_column(&bytes, close).map_err(failed)?;
