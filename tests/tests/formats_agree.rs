@@ -49,7 +49,7 @@ fn of_parquet(folder: &Path, table: &str, column: &str) -> Counts {
     let of = |batch: &RecordBatch| {
         let column = batch.column_by_name(column).unwrap().as_string::<i32>().clone();
         (0..column.len())
-            .map(|at| column.is_valid(at).then(|| column.value(at)).unwrap_or_default().to_owned())
+            .map(|at| if column.is_valid(at) { column.value(at).to_owned() } else { String::new() })
             .collect::<Vec<_>>()
     };
     use arrow_array::Array as _;
