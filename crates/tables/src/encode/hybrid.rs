@@ -40,6 +40,28 @@ pub(crate) fn pack(values: impl Iterator<Item = u64>, len: usize, width: u32, ou
     if width == 0 {
         return;
     }
+    let bits = if width <= 32 { pack_narrow(values, width, out) } else { pack_wide(values, width, out) };
+    out.truncate(out.len() - (4 - bits.div_ceil(8) as usize));
+    out.resize(end, 0);
+}
+
+/// Packs values of up to 32 bits; levels and most numbers are. Returns how many bits of the last four bytes are in use.
+fn pack_narrow(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) -> u32 {
+    let (mut pending, mut bits) = (0_u64, 0);
+    for value in values {
+        pending |= value << bits;
+        bits += width;
+        if bits >= 32 {
+            out.extend_from_slice(&(pending as u32).to_le_bytes());
+            pending >>= 32;
+            bits -= 32;
+        }
+    }
+    out.extend_from_slice(&(pending as u32).to_le_bytes());
+    bits
+}
+
+fn pack_wide(values: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) -> u32 {
     let (mut pending, mut bits) = (0_u128, 0);
     for value in values {
         pending |= u128::from(value) << bits;
@@ -50,8 +72,8 @@ pub(crate) fn pack(values: impl Iterator<Item = u64>, len: usize, width: u32, ou
             bits -= 32;
         }
     }
-    out.extend_from_slice(&pending.to_le_bytes()[..bits.div_ceil(8) as usize]);
-    out.resize(end, 0);
+    out.extend_from_slice(&(pending as u32).to_le_bytes());
+    bits
 }
 
 /// Appends an unsigned number, seven bits a byte, the lowest first.
