@@ -3,7 +3,7 @@
 //! Sources: contract (a.1) to (a.4), (j.30), (j.32). Unless row a.3 is switched, a call yields a new token and leaves the
 //! earlier ones alive for the rest of their own life. A token of one endpoint is refused by the other's APIs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -71,7 +71,12 @@ struct State {
     keys: Vec<(Key, Standing)>,
     minted: u64,
     latest: BTreeMap<(String, TokenKind), Minted>,
+    /// Tokens whose signature was checked before, so that a client that polls is answered without checking it again.
+    verified: HashMap<String, Claims>,
 }
+
+/// Tokens that are remembered as verified.
+const REMEMBERED: usize = 1_000;
 
 impl Tokens {
     pub(crate) fn new(keys: Vec<Key>, seed: u64, life: i64) -> Self {
@@ -88,7 +93,7 @@ impl Tokens {
             verify: DecodingKey::from_secret(secret.as_bytes()),
             validation,
             life,
-            state: Mutex::new(State { keys, minted: 0, latest: BTreeMap::new() }),
+            state: Mutex::new(State { keys, minted: 0, latest: BTreeMap::new(), verified: HashMap::new() }),
         }
     }
 
@@ -159,13 +164,24 @@ impl Tokens {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim())
             .ok_or(Denied::Unauthorized)?;
-        let claims = jsonwebtoken::decode::<Claims>(token.as_bytes(), &self.verify, &self.validation)
-            .map_err(|_| Denied::Unauthorized)?
-            .claims;
+        let mut state = self.state();
+        let known = state.verified.get(token).cloned();
+        let claims = match known {
+            Some(claims) => claims,
+            None => {
+                let claims = jsonwebtoken::decode::<Claims>(token.as_bytes(), &self.verify, &self.validation)
+                    .map_err(|_| Denied::Unauthorized)?
+                    .claims;
+                if state.verified.len() >= REMEMBERED {
+                    state.verified.clear();
+                }
+                state.verified.insert(token.to_owned(), claims.clone());
+                claims
+            }
+        };
         if claims.exp <= now.as_second() || (claims.kind != kind && !switches.is(Row::J32, "accepted")) {
             return Err(Denied::Unauthorized);
         }
-        let state = self.state();
         let (key, standing) =
             state.keys.iter().find(|(key, _)| key.id() == claims.sub).ok_or(Denied::Unauthorized)?;
         if *standing != Standing::Active && switches.is(Row::J30, "dead") {
