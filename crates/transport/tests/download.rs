@@ -474,6 +474,27 @@ async fn a_compressed_or_unvalidated_reply_is_never_resumed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rest_that_is_compressed_all_of_a_sudden_is_thrown_away() {
+    let first = Scripted::ok(TEXT).header("etag", "\"v1\"").cut_at(10);
+    let compressed = Scripted::reply(206, &TEXT[10..])
+        .header("content-range", "bytes 10-29/30")
+        .header("etag", "\"v1\"")
+        .header("content-encoding", "gzip");
+    let (service, download) = scripted([first, compressed, Scripted::ok(TEXT)]);
+    let (_, text) = fetch(download.resume(Resume::IfRange)).await.unwrap();
+    assert_eq!((text.as_slice(), service.requests().len()), (TEXT, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rest_that_happens_to_begin_like_gzip_is_left_as_it_is() {
+    const BODY: &[u8] = b"0123456789\x1f\x8b\x08 is in the middle";
+    let service = ranged(BODY, |_| "\"v1\"", &[10]);
+    let (downloaded, text) = fetch(download(&service).resume(Resume::IfRange)).await.unwrap();
+    assert_eq!((text.as_slice(), downloaded.restarts), (BODY, 1));
+    assert!(service.requests()[1].headers().contains_key("range"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rest_that_is_shorter_than_its_content_range_is_a_cut() {
     let first = Scripted::ok(TEXT).header("etag", "\"v1\"").cut_at(10);
     let short = Scripted::reply(206, &TEXT[10..20])
@@ -585,4 +606,27 @@ async fn a_blocked_writer_holds_up_the_reading_and_not_the_memory() {
     drop(release);
     let (downloaded, Blocked(_, written)) = download.await.unwrap();
     assert_eq!((downloaded.bytes, written.len()), (16 << 20, 16 << 20));
+}
+
+/// Shows what was written while more is on its way.
+#[derive(Clone, Default)]
+struct Watched(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_drip_reaches_the_writer_as_it_comes() {
+    let (_, download) = scripted([Scripted::ok(TEXT).drip(10, Duration::from_secs(10))]);
+    let watched = Watched::default();
+    let unfinished = tokio::time::timeout(Duration::from_secs(25), download.to_writer(watched.clone())).await;
+    assert!(unfinished.is_err());
+    assert_eq!(*watched.0.lock().unwrap(), TEXT[..20]);
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, DATE};
 use http::response::Parts;
-use http_body::Body as _;
 use tokio::time::timeout;
 
 use super::gzip::Decoder;
@@ -46,7 +45,7 @@ impl Attempt {
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let announced = text(CONTENT_LENGTH).and_then(|length| length.trim().parse().ok());
         Ok(Self {
-            announced: rest.or(announced).or(body.size_hint().exact()),
+            announced: rest.or(announced),
             body,
             stall_timeout,
             received: 0,

@@ -40,11 +40,9 @@ pub(super) async fn to_file(plan: Plan, path: &Path) -> Result<Downloaded, Error
         engine.continue_from(known);
     }
     let mut writer = Writer::new(file);
-    let mut written = 0;
     let result = loop {
         match engine.next().await {
             Ok(Step::Data(chunk)) => {
-                written += chunk.len() as u64;
                 writer.write(chunk).await?;
                 if let Some(known) = engine.known().filter(|known| known.bytes >= next_checkpoint) {
                     next_checkpoint = known.bytes + CHECKPOINT;
@@ -67,7 +65,7 @@ pub(super) async fn to_file(plan: Plan, path: &Path) -> Result<Downloaded, Error
             Ok(downloaded)
         }
         Err(error) => {
-            if let Some(known) = engine.known().filter(|_| written > 0) {
+            if let Some(known) = engine.known() {
                 let journal = Journal::new(address, &known);
                 // Best effort: the download's own failure is what the caller must hear of.
                 let _ = writer.run(move |file| file.checkpoint(&journal)).await;
@@ -129,9 +127,9 @@ impl Drop for Guard {
         let mut life = self.life.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*life, Life::Open { keep: false }) {
             *life = Life::Removed;
-            // Nobody is left to tell of a failure; the next download to the same file begins by emptying what stays.
+            // There is no journal where nothing is kept. Nobody is left to tell of a failure; the next download to the same
+            // file begins by emptying what stays.
             let _ = fs::remove_file(&self.paths.partial);
-            let _ = fs::remove_file(&self.paths.journal);
         }
     }
 }
@@ -252,7 +250,7 @@ impl PartialFile {
 }
 
 impl Target for PartialFile {
-    const BATCH: usize = 512 << 10;
+    const BATCH: usize = 1 << 20;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.file.write_all(bytes).map_err(|error| failed("can't be written", &self.paths.partial, error))?;
