@@ -115,6 +115,11 @@ mod tests {
         assert_eq!(pause(&FullJitter::default().with_random(|| 0.25), 3), Duration::from_secs(1));
     }
 
+    #[test]
+    fn a_random_source_that_gives_no_number_pauses_not_at_all() {
+        assert_eq!(pause(&FullJitter::default().with_random(|| f64::NAN), 3), Duration::ZERO);
+    }
+
     proptest! {
         #[test]
         fn no_input_and_no_random_source_exceeds_the_cap(
