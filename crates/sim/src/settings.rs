@@ -14,6 +14,9 @@ use crate::switches::{Switch, Switches};
 /// The most activities, or contacts, that a world holds.
 pub(crate) const MOST: u32 = 10_000_000;
 
+/// Active key pairs, contract (a.4).
+const MOST_KEYS: usize = 5;
+
 /// Sets up a simulator; every setting has a default. See [`Sim::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `start` is awaited"]
@@ -110,7 +113,7 @@ impl Builder {
         self
     }
 
-    /// Adds a key pair. Without any there are those of [`Key::defaults`].
+    /// Adds a key pair, one of five at most (contract (a.4)). Without any there are those of [`Key::defaults`].
     pub fn key(mut self, key: Key) -> Self {
         self.keys.push(key);
         self
@@ -164,6 +167,12 @@ impl Builder {
             && !(0.0..=1e7).contains(&speed)
         {
             return refuse(format!("the speed {speed} is out of range: 0 stands still, 1e7 is the most"));
+        }
+        if self.keys.len() > MOST_KEYS {
+            return refuse(format!(
+                "{} keys are too many: at most {MOST_KEYS} pairs are active",
+                self.keys.len()
+            ));
         }
         if self.records_per_fragment == 0 {
             return refuse("a fragment holds at least one record".to_owned());

@@ -283,3 +283,35 @@ async fn truth_streams_the_records_that_it_counts() {
     assert!(part["count"].as_u64() < all["count"].as_u64());
     assert_eq!(client.get("/_sim/truth/activities?at=soon").await.status, 400);
 }
+
+#[tokio::test]
+async fn every_reply_has_a_date_and_a_request_id() {
+    let sim = small().start().await.unwrap();
+    let client = Client::new(&sim).await;
+    let mut ids = Vec::new();
+    for path in [JOBS, "/nowhere", "/_sim/report"] {
+        let reply = client.get(path).await;
+        assert_eq!(reply.header("date"), Some("Thu, 18 Jun 2026 12:00:00 GMT"), "the world's");
+        ids.push(reply.header("x-request-id").unwrap().to_owned());
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3);
+}
+
+#[tokio::test]
+async fn odd_requests_are_played_as_the_contract_says_and_found() {
+    let sim = small().start().await.unwrap();
+    let client = Client::new(&sim).await;
+    assert_eq!(client.get(&format!("{JOBS}?page=2")).await.status, 200);
+    assert_eq!(client.send("GET", JOBS, &[("x-api-key", "k")], "").await.status, 200);
+    assert_eq!(client.send("PATCH", JOBS, &[], "").await.status, 404);
+    let body = r#"{"start_date":"2026-06-01","end_date":"2026-06-02","export_type":"delta","page_size":5}"#;
+    assert_eq!(client.send("POST", JOBS, &[("content-type", "text/plain")], body).await.status, 200);
+    let findings = sim.report().findings;
+    for part in ["page", "x-api-key", "PATCH", "page_size", "Content-Type"] {
+        assert!(findings.keys().any(|finding| finding.contains(part)), "{part}: {findings:?}");
+    }
+    let before = findings.len();
+    client.export("delta", "2026-06-01", "2026-06-02").await;
+    assert_eq!(sim.report().findings.len(), before, "what is known is no finding");
+}

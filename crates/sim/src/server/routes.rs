@@ -104,6 +104,7 @@ pub(super) async fn respond(
         Ok(body) if path.starts_with("/_sim/") => own::respond(&state, &head, &body).await,
         Ok(body) => {
             let route = Route::of(&head.method, path);
+            note_oddities(&state, &route, &head);
             let call = call(&state, &route, &head, number);
             let fault = state.faults.decide(&call, state.seed);
             let reply = strike(&state, &route, &head, &body, fault, &control).await;
@@ -148,6 +149,26 @@ fn call(state: &State, route: &Route, head: &http::request::Parts, request: u64)
     };
     let fragment = exports::fragment(head).ok().flatten();
     Call { request, route: name, resource, job, fragment }
+}
+
+/// Counts as findings what the contract can't explain about a request on a known path; it is played all the same.
+fn note_oddities(state: &State, route: &Route, head: &http::request::Parts) {
+    let allowed: &[&str] = if matches!(route, Route::Data(..)) { &["fragment"] } else { &[] };
+    for pair in head.uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
+        let key = pair.split('=').next().unwrap_or("");
+        if !allowed.contains(&key) {
+            state.counters.finding(&format!("an unknown query parameter: {key}"));
+        }
+    }
+    if matches!(route, Route::Create(_))
+        && !text(head, header::CONTENT_TYPE).is_some_and(|text| text.starts_with("application/json"))
+    {
+        state.counters.finding("a create without Content-Type: application/json");
+    }
+    // A header that one connector's pages speak of and every other source contradicts (contract (a.5)).
+    if head.headers.contains_key("x-api-key") {
+        state.counters.finding("a header that the API does not know: x-api-key");
+    }
 }
 
 /// Plays a request as it is due, or as the fault has it.

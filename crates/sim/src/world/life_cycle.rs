@@ -112,9 +112,8 @@ impl LifeCycle {
             146..148 => 60,
             148..150 => 120,
             150..162 => 0,
-            162..226 => {
-                -draws.pick(&[1, 1, 2, 3, 5, 7, 7, 8, 10, 14, 14, 21, 21, 28, 28, 45, 45, 60, 90, 150, 240])
-            }
+            162..226 => -draws
+                .pick(&[1, 2, 3, 5, 7, 7, 10, 14, 14, 21, 28, 28, 45, 60, 60, 90, 120, 150, 180, 240, 300]),
             226..246 => 0,
             246..252 => 1,
             _ => 3,
@@ -197,7 +196,7 @@ impl Course {
                 self.then(born + 1 + after, Change::Moved(days));
             }
             // What follows happens before the meeting, also before one that was moved a day ahead.
-            for (share, change) in [(250, Change::Joined), (120, Change::Left), (100, Change::Cancelled)] {
+            for (share, change) in [(250, Change::Joined), (120, Change::Left), (180, Change::Cancelled)] {
                 let last = self.events.last().map_or(born, |event| event.day);
                 if draws.chance(share) && last < -2 {
                     let after = draws.below((-2 - last) as u64) as Day;

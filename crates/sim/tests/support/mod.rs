@@ -76,7 +76,9 @@ impl<'a> Client<'a> {
         }
         let typed =
             if path.contains("/tokens") { "application/x-www-form-urlencoded" } else { "application/json" };
-        request = request.header("content-type", typed);
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", typed);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
