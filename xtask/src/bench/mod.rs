@@ -3,6 +3,7 @@
 mod export;
 mod generate;
 mod process;
+mod tables;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -17,6 +18,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// Convert generated exports, beside what other tools do, and write docs/benchmarks.md
+    Tables(tables::Args),
     /// Time and peak memory of whole exports against the simulator
     Export(export::Args),
     /// Write seeded benchmark data to a file
@@ -44,6 +47,7 @@ enum Resource {
 pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
     match &args.what {
         What::Export(args) => export::run(args, root),
+        What::Tables(args) => tables::run(args, root),
         What::Generate { resource, mebibytes, seed, out } => generate(*resource, *mebibytes, *seed, out),
     }
 }
