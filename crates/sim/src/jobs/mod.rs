@@ -3,5 +3,5 @@
 mod queue;
 mod request;
 
-pub(crate) use queue::{Full, Job, Phase, Queue, Start};
+pub(crate) use queue::{Full, Job, NewJob, Phase, Queue, Start};
 pub(crate) use request::{ActivityExport, Output, Request, Resource, What};

@@ -75,6 +75,19 @@ pub(crate) struct Job {
     stuck: bool,
 }
 
+/// A job that is to be created.
+#[derive(Debug)]
+pub(crate) struct NewJob<'a> {
+    pub(crate) request: Request,
+    /// The id of the key.
+    pub(crate) key: &'a str,
+    pub(crate) switches: Switches,
+    /// How long it will run.
+    pub(crate) duration: JobTime,
+    /// What the fault engine does to it.
+    pub(crate) effect: Option<JobEffect>,
+}
+
 /// Who shares the limits, row j.2.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Pool {
@@ -122,18 +135,14 @@ impl Queue {
         }
     }
 
-    /// Adds a job that will take `duration` once it runs.
-    #[allow(clippy::too_many_arguments)]
+    /// Adds a job.
     pub(crate) fn create(
         &mut self,
-        request: Request,
-        key: &str,
-        switches: Switches,
-        duration: JobTime,
-        effect: Option<JobEffect>,
+        new: NewJob<'_>,
         now: JobTime,
         starter: &impl Start,
     ) -> Result<&Job, Full> {
+        let NewJob { request, key, switches, duration, effect } = new;
         self.settle(now, starter);
         let pool = match switches.value(Row::J2) {
             "resource" => Pool::Resource(request.resource()),

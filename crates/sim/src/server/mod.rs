@@ -2,6 +2,7 @@
 
 mod body;
 mod control;
+mod downloads;
 mod exports;
 mod reply;
 mod routes;

@@ -10,7 +10,7 @@ use super::body::Body;
 use super::exports::{self, Asked};
 use super::state::State;
 use super::wire::Control;
-use super::{control as own, reply, tokens};
+use super::{control as own, downloads, reply, tokens};
 use crate::auth::{Denied, KeyType, TokenKind};
 use crate::faults::{Call, Effect, Fault, RouteName};
 use crate::jobs::Resource;
@@ -100,7 +100,7 @@ pub(super) async fn respond(
     let body = Limited::new(body, MOST_BODY).collect().await.map(http_body_util::Collected::to_bytes);
     let mut reply = match body {
         Err(_) => reply::error(400, "The body could not be read"),
-        Ok(_) if path.starts_with(STORAGE) => exports::storage(&state, &head, &control).await,
+        Ok(_) if path.starts_with(STORAGE) => downloads::storage(&state, &head, &control).await,
         Ok(body) if path.starts_with("/_sim/") => own::respond(&state, &head, &body).await,
         Ok(body) => {
             let route = Route::of(&head.method, path);
@@ -147,7 +147,7 @@ fn call(state: &State, route: &Route, head: &http::request::Parts, request: u64)
         (RouteName::Create, _) => Some(queue.jobs().len() as u64 + 1),
         (_, id) => id.and_then(|id| id.parse().ok()).and_then(|id| queue.number(id)),
     };
-    let fragment = exports::fragment(head).ok().flatten();
+    let fragment = downloads::fragment(head).ok().flatten();
     Call { request, route: name, resource, job, fragment }
 }
 

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) faults: Engine,
     pub(crate) stopping: Arc<AtomicBool>,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
     /// The port that it serves on.
     pub(crate) port: u16,
     pub(crate) seed: u64,
@@ -48,6 +50,7 @@ impl State {
             counters: Counters::default(),
             faults: Engine::new(settings.faults.clone()),
             stopping: Arc::new(AtomicBool::new(false)),
+            scheme: "http",
             port,
             seed,
             // Ids look like those in the sources, six digits, and increase.

@@ -4,11 +4,15 @@
 //! and the text that the content hash is taken of come from one place; a test compares the latter with an independent
 //! reading of the former.
 
+mod crm;
+mod participants;
+
 use super::World;
-use super::calendar::{Day, SECONDS_A_DAY, Second, start_of};
-use super::chance::{Draws, keyed, mix, scale};
-use super::life_cycle::{ActivityType, Change, LifeCycle, Standing};
+use super::calendar::{SECONDS_A_DAY, Second};
+use super::chance::{Draws, keyed, mix};
+use super::life_cycle::{ActivityType, LifeCycle, Standing};
 use super::sink::{Sink, TimeForm, put_string};
+use super::timing::{Entry, is_all_day, is_logged};
 use super::words;
 
 /// Which text of a record is wanted.
@@ -26,18 +30,6 @@ pub(crate) enum Form {
     },
 }
 
-/// One activity at one point of its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    /// The activity's time, in seconds since 1970; the worlds lie between 1975 and 2100, so 32 bits hold it.
-    pub(crate) time: u32,
-    /// The nominal day, and the number within it, that the activity is computed from.
-    pub(crate) day: Day,
-    pub(crate) number: u32,
-    /// How many of its processings have happened; at least 1.
-    pub(crate) applied: u8,
-}
-
 /// What an activity is matched to in the CRM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Match {
@@ -48,68 +40,10 @@ enum Match {
 }
 
 impl World {
-    /// The life cycle of a pair of activities.
-    pub(crate) fn cycle(&self, day: Day, pair: u32) -> &LifeCycle {
-        &self.cycles[(self.rotation(day).wrapping_add(pair) % super::life_cycle::CLASSES) as usize]
-    }
-
-    /// When a processing happened. Both members of a pair are processed in the same second, as in a batch.
-    pub(crate) fn instant(&self, day: Day, pair: u32, cycle: &LifeCycle, number: usize) -> Second {
-        let event = cycle.events[number];
-        let bits = keyed(self.seed, 0x1e57, (u64::from(day as u32) << 32) | u64::from(pair), number as u64);
-        let second = match (cycle.kind, event.change) {
-            // A meeting is over by 20:00.
-            (ActivityType::Meeting, Change::Held) => 72_000 + scale(bits, 14_000),
-            (ActivityType::Meeting, Change::Born) if event.day >= 0 => 72_000 + scale(bits, 14_000),
-            (ActivityType::Email | ActivityType::Call, Change::Born) if event.day == 0 => {
-                1_600 + scale(bits, 84_000)
-            }
-            _ => scale(bits, SECONDS_A_DAY as u64),
-        };
-        start_of(day + event.day) + second as Second
-    }
-
-    /// The time of an activity after `applied` of its processings.
-    pub(crate) fn activity_time(
-        &self,
-        day: Day,
-        pair: u32,
-        number: u32,
-        cycle: &LifeCycle,
-        applied: usize,
-    ) -> Second {
-        let standing = &cycle.standings[applied - 1];
-        let bits = keyed(self.seed, 0x71e5, u64::from(day as u32), u64::from(number));
-        let second = match cycle.kind {
-            ActivityType::Meeting if is_all_day(bits) => 0,
-            ActivityType::Meeting => {
-                let slot = scale(mix(bits ^ standing.moved as u64), 44) as Second;
-                7 * 3_600 + 900 * slot
-            }
-            // A call that was logged by hand has a date only (contract (e.4)).
-            ActivityType::Call if is_logged(bits) => 0,
-            // Ingested on the day itself: shortly after it happened.
-            ActivityType::Email | ActivityType::Call if cycle.events[0].day == 0 => {
-                let ingested = self.instant(day, pair, cycle, 0) - start_of(day);
-                ingested - 20 - scale(bits, 1_500) as Second
-            }
-            ActivityType::Email | ActivityType::Call => scale(bits, SECONDS_A_DAY as u64) as Second,
-        };
-        start_of(day + standing.moved) + second
-    }
-
     /// Writes the activity of `entry`, without a line end.
     pub(crate) fn put_activity<S: Sink>(&self, out: &mut S, entry: Entry, form: Form) {
         ActivityWriter::new(self, entry, form).put(out);
     }
-}
-
-fn is_all_day(bits: u64) -> bool {
-    bits & 0x3f == 9
-}
-
-fn is_logged(bits: u64) -> bool {
-    bits & 3 == 1
 }
 
 struct ActivityWriter<'a> {
@@ -390,93 +324,6 @@ impl<'a> ActivityWriter<'a> {
             _ => {}
         }
     }
-
-    fn put_crm_status<S: Sink>(&mut self, out: &mut S) {
-        let world = self.world;
-        let pool = &world.pool;
-        let matched = self.matched;
-        let deal = self.draws.below(3);
-        let beside = self.draws.chance(600);
-        let pushed = self.draws.chance(650) && matched != Match::None;
-        out.text("\"crm_status\":{");
-        // An account may stand beside another match (contract (e.2)).
-        if matched == Match::Account || (matched == Match::Opportunity && beside) {
-            out.text("\"account\":");
-            out.put(pool.accounts.get(self.account, 0));
-            out.put(b",");
-        }
-        if pushed {
-            out.text("\"crm_id\":\"");
-            out.crm_id(if self.cycle.kind == ActivityType::Meeting { "00U" } else { "00T" }, self.id);
-            out.text("\",");
-        }
-        if matched == Match::Lead {
-            out.text("\"lead\":");
-            out.put(pool.leads.get(self.lead, 0));
-            out.put(b",");
-        }
-        if self.flags >> 58 & 0x3f == 0 {
-            out.text("\"match_confidence\":");
-            out.number(50 + self.draws.below(50));
-            out.put(b",");
-        }
-        out.text(match matched {
-            Match::None => "\"matched_to\":\"none\",",
-            Match::Account => "\"matched_to\":\"account\",",
-            Match::Opportunity => "\"matched_to\":\"opportunity\",",
-            Match::Lead => "\"matched_to\":\"lead\",",
-        });
-        if matched == Match::Opportunity {
-            let opportunity = 3 * self.account + deal;
-            let key = keyed(self.world.seed, 0x0bb0, opportunity, 0);
-            let stage = ((key & 0xff) + u64::from(self.standing.matched)) % words::STAGES.len() as u64;
-            out.text("\"opportunity\":{\"account\":");
-            out.put(pool.accounts.get(self.account, 1));
-            out.text(",\"crm_id\":\"");
-            out.crm_id("006", key);
-            out.text("\",\"name\":\"");
-            out.put(pool.accounts.get(self.account, 2));
-            out.put(b" ");
-            out.text(words::DEALS[(key >> 8) as usize % words::DEALS.len()]);
-            out.text("\",\"stage_name\":\"");
-            out.text(words::STAGES[stage as usize]);
-            out.text("\",\"stage_rank\":");
-            out.number(stage + 1);
-            out.text("},");
-        }
-        if pushed {
-            out.text("\"push_time\":");
-            let at = self.world.instant(self.entry.day, self.pair, self.cycle, self.standing.matched_by);
-            let form = if self.canonical { TimeForm::Canonical } else { TimeForm::Zoned };
-            self.world.dates.put_time(out, at, form);
-            out.put(b",");
-        }
-        out.text(if pushed { "\"pushed\":true}," } else { "\"pushed\":false}," });
-    }
-
-    fn put_experimental<S: Sink>(&mut self, out: &mut S) {
-        let choice = self.draws.below(100);
-        match (self.cycle.kind, choice) {
-            (ActivityType::Call, 0..30) | (_, 0..2) => {
-                out.text(
-                    "\"experimental\":{\"internal_match_status\":{\"matched_to\":\"none\",\"pushed\":false}},",
-                );
-            }
-            (ActivityType::Call, 30..40) | (_, 2) => {
-                out.text("\"experimental\":{\"internal_match_status\":{\"crm_id\":\"");
-                out.crm_id("00Q", self.id);
-                out.text("\",\"lead\":");
-                out.put(self.world.pool.leads.get(self.lead, 0));
-                out.text(",\"matched_to\":\"lead\",\"push_time\":");
-                // Nothing documents this object, so a client may or may not read its times; in this form both agree.
-                let at = self.world.instant(self.entry.day, self.pair, self.cycle, 0);
-                self.world.dates.put_time(out, at, TimeForm::Canonical);
-                out.text(",\"pushed\":true}},");
-            }
-            _ => {}
-        }
-    }
-
     /// The keys that name other activities.
     fn put_links<S: Sink>(&mut self, out: &mut S) {
         let choice = self.draws.below(100);
@@ -502,119 +349,6 @@ impl<'a> ActivityWriter<'a> {
     }
 
     /// Somebody outside who takes part: first the lead, if there is one, or people of the account, then others.
-    fn outsider(&self, place: u64) -> u64 {
-        let world = self.world;
-        let pool = &world.pool;
-        let colleagues = pool.colleagues();
-        let lead = 8 * self.lead + 7;
-        if self.matched == Match::Lead && place == 0 {
-            return lead;
-        }
-        let number = if place < colleagues {
-            self.account + pool.cast.accounts * ((self.id + place) % colleagues)
-        } else {
-            (self.account + 1 + place) % pool.cast.outsiders
-        };
-        // Nobody twice: the lead gives way to its neighbour.
-        if self.matched == Match::Lead && number == lead {
-            (number + 1) % pool.cast.outsiders
-        } else {
-            number
-        }
-    }
-
-    fn put_participants<S: Sink>(&self, out: &mut S) -> Stats {
-        let world = self.world;
-        let pool = &world.pool;
-        let meeting = self.cycle.kind == ActivityType::Meeting;
-        let mut stats = Stats::default();
-        out.text("\"participants\":[");
-        for place in 0..self.insiders {
-            let person = (self.owner + place) % pool.cast.insiders;
-            out.put(pool.insiders.get(person, 0));
-            let originator = place == 0 && (self.outbound || meeting);
-            out.text(if originator { "originator\"" } else { "participant\"" });
-            if meeting {
-                self.put_answer(out, &mut stats, if place == 0 { 0 } else { mix(self.id ^ place) });
-            }
-            out.put(b",");
-            out.put(pool.insiders.get(person, 1));
-            self.put_time_spent(out);
-            out.put(pool.insiders.get(person, 2));
-            out.put(b",");
-        }
-        for place in 0..self.outsiders {
-            let person = self.outsider(place);
-            out.put(pool.outsiders.get(person, 0));
-            let originator = place == 0 && !self.outbound && !meeting;
-            out.text(if originator { "originator\"" } else { "participant\"" });
-            if meeting {
-                self.put_answer(out, &mut stats, mix(self.id ^ (place << 32)));
-            }
-            out.put(b",");
-            self.put_time_spent(out);
-            out.put(pool.outsiders.get(person, 2));
-            stats.contacts += u64::from(person % 8 != 7 && person % 11 != 3);
-            if place + 1 < self.outsiders {
-                out.put(b",");
-            }
-        }
-        out.text("],");
-        stats
-    }
-
-    fn put_time_spent<S: Sink>(&self, out: &mut S) {
-        out.text("\"time_spent\":");
-        out.number(self.spent);
-    }
-
-    fn put_answer<S: Sink>(&self, out: &mut S, stats: &mut Stats, bits: u64) {
-        match bits & 0xf {
-            0..8 => {
-                stats.accepted += 1;
-                out.text(",\"status\":\"accepted\"");
-            }
-            8 | 9 => {
-                stats.declined += 1;
-                out.text(",\"status\":\"declined\"");
-            }
-            10 | 11 => {
-                stats.tentative += 1;
-                out.text(",\"status\":\"tentative\"");
-            }
-            // No answer yet: the key is absent.
-            _ => {}
-        }
-    }
-
-    fn put_stats<S: Sink>(&self, out: &mut S, stats: Stats) {
-        let mut number = |key: &str, value: u64| {
-            out.text(key);
-            out.number(value);
-        };
-        let meeting = self.cycle.kind == ActivityType::Meeting;
-        if meeting {
-            number("\"stats\":{\"accepted_participants\":", stats.accepted);
-            number(",\"contacts_participants\":", stats.contacts);
-            number(",\"declined_participants\":", stats.declined);
-        } else {
-            number("\"stats\":{\"contacts_participants\":", stats.contacts);
-        }
-        number(",\"external_participants\":", self.outsiders);
-        number(",\"internal_participants\":", self.insiders);
-        let total = self.insiders + self.outsiders;
-        if self.cycle.kind == ActivityType::Email {
-            let cc = self.insiders - 1;
-            number(",\"participants_on_cc_line\":", cc);
-            number(",\"participants_on_to_line\":", total - cc - 1);
-        }
-        if meeting {
-            number(",\"tentative_participants\":", stats.tentative);
-        }
-        number(",\"total_participants\":", total);
-        out.text("},");
-    }
-
     fn put_title<S: Sink>(&mut self, out: &mut S, key: &str) {
         out.text(key);
         let topic = self.draws.pick(words::TOPICS);
@@ -641,14 +375,6 @@ impl<'a> ActivityWriter<'a> {
         }
         out.put(b",");
     }
-}
-
-#[derive(Clone, Copy, Default)]
-struct Stats {
-    contacts: u64,
-    accepted: u64,
-    declined: u64,
-    tentative: u64,
 }
 
 fn put_message_id(out: &mut impl Sink, id: u64) {

@@ -13,11 +13,12 @@ mod life_cycle;
 mod people;
 mod selection;
 mod sink;
+mod timing;
 mod words;
 
 use jiff::Timestamp;
 
-pub(crate) use activity::{Entry, Form};
+pub(crate) use activity::Form;
 pub(crate) use calendar::{Day, Second, day_at, day_of};
 pub(crate) use chance::{keyed, scale};
 pub(crate) use contact::{COLUMNS, ContactFilter, ContactForm};
@@ -25,6 +26,7 @@ pub(crate) use content_hash::ContentSum;
 pub use life_cycle::ActivityType;
 pub(crate) use selection::{Cursor, DeltaRules, Mark, Order, Question, Subject};
 pub(crate) use sink::{Sink, Size};
+pub(crate) use timing::Entry;
 
 use calendar::Timeline;
 use life_cycle::{LifeCycle, life_cycles};

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::World;
-use super::activity::Entry;
 use super::calendar::{Day, Second, day_at};
 use super::chance::mix;
 use super::contact::ContactFilter;
 use super::life_cycle::{ActivityType, CLASSES};
+use super::timing::Entry;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,221 @@
+//! The files of jobs: whole, by fragment or by range, as they are due or as a fault has them. Sources: contract (c.3),
+//! (j.9) to (j.24).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+use super::body::{Body, End, Sending};
+use super::exports::{RETENTION_DAYS, find};
+use super::reply;
+use super::routes::{STORAGE, text};
+use super::state::State;
+use super::wire::Control;
+use crate::export::{Export, ExportStream, Layout, Measure};
+use crate::faults::{Effect, Fault};
+use crate::jobs::{Job, Phase, Resource};
+use crate::switches::Row;
+
+/// A request for a file.
+pub(super) struct Download<'a> {
+    pub(super) state: &'a Arc<State>,
+    pub(super) job: &'a Job,
+    pub(super) head: &'a http::request::Parts,
+    pub(super) fault: Option<&'a Fault>,
+    pub(super) control: &'a Control,
+    /// Whether the API is asked, rather than the storage that it may redirect to (row j.22).
+    pub(super) at_api: bool,
+}
+
+/// Serves a file at the place that /data redirects to (row j.22). It takes no token: who sends one gives it away.
+pub(super) async fn storage(
+    state: &Arc<State>,
+    head: &http::request::Parts,
+    control: &Control,
+) -> Response<Body> {
+    if head.headers.contains_key(header::AUTHORIZATION) {
+        state.counters.finding("a token was sent to the storage that /data redirects to");
+    }
+    let path = head.uri.path().strip_prefix(STORAGE).unwrap_or("");
+    let (resource, id) = match path.split_once('/') {
+        Some(("activities", id)) => (Resource::Activities, id),
+        Some(("contacts", id)) => (Resource::Contacts, id),
+        _ => return reply::not_found(),
+    };
+    match find(state, resource, id) {
+        Ok(job) => Download { state, job: &job, head, fault: None, control, at_api: false }.answer().await,
+        Err(refused) => *refused,
+    }
+}
+
+impl Download<'_> {
+    fn effect(&self) -> Option<&Effect> {
+        self.fault.map(|fault| &fault.effect)
+    }
+
+    /// The file of a job, or a fragment of it.
+    pub(super) async fn answer(&self) -> Response<Body> {
+        let (state, job, switches) = (self.state, self.job, &self.job.switches);
+        let fragment = match fragment(self.head) {
+            Ok(fragment) => fragment,
+            Err(refused) => return *refused,
+        };
+        let (Phase::Completed, Some(export), Some(ended)) = (job.phase, &job.export, job.ended) else {
+            if job.phase.is_terminal() {
+                return reply::not_found();
+            }
+            state.counters.finding("GET /data before the job was Completed");
+            return match switches.status(Row::J9) {
+                200 => reply::bytes(200, content_type(Layout::Lines), ""),
+                404 => reply::not_found(),
+                status => reply::error(status, "The job has not completed yet"),
+            };
+        };
+        let age = state.clock.now().as_second() - state.clock.world_at(ended).as_second();
+        if age > RETENTION_DAYS * 86_400 || self.effect() == Some(&Effect::Expired) {
+            return match switches.status(Row::J11) {
+                404 => reply::not_found(),
+                status => reply::error(status, "The file is past its retention of 10 days"),
+            };
+        }
+        if self.at_api && (switches.is(Row::J22, "302") || self.effect() == Some(&Effect::Redirect)) {
+            return self.to_storage();
+        }
+        let twisted = match self.effect() {
+            Some(Effect::Records(effect)) if fragment.is_none() => Some(Arc::new(export.twisted(*effect))),
+            _ => None,
+        };
+        let export = twisted.as_ref().unwrap_or(export);
+        let measure = export.measure().await;
+        if measure.records == 0 && switches.is(Row::J17, "204") {
+            return reply::empty(204);
+        }
+        let sending = self.sending(&measure, fragment.is_some());
+        match fragment {
+            Some(number) => self.part(export, &measure, number, sending),
+            None => self.whole(export, &measure, sending),
+        }
+    }
+
+    /// The redirect of row j.22: another host for clients, this server in truth.
+    fn to_storage(&self) -> Response<Body> {
+        let resource = match self.job.request.resource() {
+            Resource::Activities => "activities",
+            Resource::Contacts => "contacts",
+        };
+        let query = self.head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let (scheme, port) = (self.state.scheme, self.state.port);
+        let location = format!("{scheme}://localhost:{port}{STORAGE}{resource}/{}{query}", self.job.id);
+        let mut reply = reply::empty(302);
+        if let Ok(location) = HeaderValue::from_str(&location) {
+            reply.headers_mut().insert(header::LOCATION, location);
+        }
+        reply
+    }
+
+    /// How the file is sent, with what the fault does to that.
+    fn sending(&self, measure: &Measure, fragment: bool) -> Sending {
+        let switches = &self.job.switches;
+        let mut sending = Sending {
+            control: self.control.clone(),
+            no_last_chunk: switches.is(Row::J21, "missing"),
+            gzip: switches.is(Row::J18, "gzip") && accepts_gzip(self.head),
+            ..Sending::default()
+        };
+        let Some(fault) = self.fault else { return sending };
+        let parts = if fragment { measure.parts.len().max(1) as u64 } else { 1 };
+        let size = measure.bytes / parts;
+        match &fault.effect {
+            Effect::Cut { at, close, .. } => sending.end = Some((fault.byte(*at, size), End::Break(*close))),
+            Effect::Torn(at) => sending.end = Some((fault.byte(*at, size), End::Clean)),
+            Effect::Long => sending.long = true,
+            Effect::NoLastChunk => sending.no_last_chunk = true,
+            Effect::Stall { at, seconds } => {
+                sending.stall = Some((fault.byte(*at, size), Duration::from_secs_f64(*seconds)));
+            }
+            Effect::Drip(rate) => sending.drip = Some(*rate),
+            Effect::Gzip { .. } => sending.gzip = true,
+            _ => {}
+        }
+        sending
+    }
+
+    /// Row j.13.
+    fn part(&self, export: &Arc<Export>, measure: &Measure, number: u64, sending: Sending) -> Response<Body> {
+        let first = u64::from(self.job.switches.is(Row::J13, "1"));
+        let index = number.checked_sub(first).and_then(|index| usize::try_from(index).ok());
+        match index.and_then(|index| ExportStream::fragment(export, measure, index)) {
+            Some(stream) => self.send(export, stream, sending),
+            None => reply::not_found(),
+        }
+    }
+
+    /// Rows j.19 and j.20.
+    fn whole(&self, export: &Arc<Export>, measure: &Measure, mut sending: Sending) -> Response<Body> {
+        let switches = &self.job.switches;
+        let stated = matches!(self.effect(), Some(Effect::Cut { stated: true, .. } | Effect::Long));
+        let torn = matches!(self.effect(), Some(Effect::Torn(_)));
+        // What the fault engine does to single records is not measured; a gzip body has another length.
+        let known = !torn && !sending.gzip && export.is_measured_exactly();
+        if known && (stated || switches.is(Row::J20, "length")) {
+            sending.length = Some(measure.bytes);
+        }
+        let range = text(self.head, header::RANGE).filter(|_| switches.is(Row::J19, "206"));
+        let Some((start, end)) = range.and_then(|range| read_range(range, measure.bytes)) else {
+            return self.send(export, ExportStream::whole(export), sending);
+        };
+        sending.gzip = false;
+        sending.length = Some(end - start + 1);
+        let mut reply = self.send(export, ExportStream::from_byte(export, measure, start), sending);
+        *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
+        if let Ok(range) = HeaderValue::from_str(&format!("bytes {start}-{end}/{}", measure.bytes)) {
+            reply.headers_mut().insert(header::CONTENT_RANGE, range);
+        }
+        reply
+    }
+
+    fn send(&self, export: &Export, stream: ExportStream, sending: Sending) -> Response<Body> {
+        let labelled = sending.gzip && self.effect() != Some(&Effect::Gzip { labelled: false });
+        let mut reply = Response::new(Body::file(self.state, stream, sending));
+        let headers = reply.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(export.layout())));
+        if labelled {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        reply
+    }
+}
+
+/// The `fragment` of a query.
+pub(super) fn fragment(head: &http::request::Parts) -> Result<Option<u64>, Box<Response<Body>>> {
+    let pairs = head.uri.query().unwrap_or("").split('&');
+    let given = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == "fragment");
+    match given.map(|(_, value)| value.parse()) {
+        None => Ok(None),
+        Some(Ok(number)) => Ok(Some(number)),
+        Some(Err(_)) => Err(Box::new(reply::error(400, "Invalid parameter format: fragment"))),
+    }
+}
+
+fn accepts_gzip(head: &http::request::Parts) -> bool {
+    let codings = text(head, header::ACCEPT_ENCODING).unwrap_or("");
+    codings.split(',').any(|coding| coding.trim().split(';').next() == Some("gzip"))
+}
+
+/// `bytes=K-` and `bytes=K-L`; anything else is ignored, as a server may.
+fn read_range(text: &str, size: u64) -> Option<(u64, u64)> {
+    let (start, end) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let (start, last): (u64, u64) = (start.parse().ok()?, size.checked_sub(1)?);
+    let end = if end.is_empty() { last } else { end.parse::<u64>().ok()?.min(last) };
+    (start <= end).then_some((start, end))
+}
+
+/// With its charset: a client that others wrote guesses it otherwise, at a crawl (contract (l)).
+fn content_type(layout: Layout) -> &'static str {
+    match layout {
+        Layout::Lines => "application/x-ndjson; charset=utf-8",
+        Layout::Array | Layout::Object => "application/json; charset=utf-8",
+        Layout::Csv => "text/csv; charset=utf-8",
+    }
+}
