@@ -37,6 +37,19 @@ fn decode_slowly<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), serde_js
 /// own is 128, and the row around the value takes a few levels.
 pub(crate) const MAX_NESTING: usize = 100;
 
+/// How many records may stand in one list. A record takes a hundred times the memory of the `{}` that it may have been
+/// delivered as, so without a bound a row of legal length could use up all of it.
+pub(crate) const MAX_RECORDS: usize = 1 << 16;
+
+/// Refuses one more record than may stand in a list.
+fn check_count<E: Error>(records: usize) -> Result<(), E> {
+    if records < MAX_RECORDS {
+        Ok(())
+    } else {
+        Err(E::custom(format_args!("a list holds more than {MAX_RECORDS} objects")))
+    }
+}
+
 /// Takes the text of a value into `extra`, unless it is nested so deeply that nobody could read it again.
 fn keep<'a, R: Decode<'a>, E: Error>(record: &mut R, key: Text<'a>, value: &'a RawValue) -> Result<(), E> {
     let json = value.get();
@@ -129,6 +142,30 @@ impl<'de, R: Decode<'de>> Deserialize<'de> for Strict<R> {
     }
 }
 
+/// A list of records without null elements.
+struct StrictRecords<R>(Vec<R>);
+
+impl<'de, R: Decode<'de>> Deserialize<'de> for StrictRecords<R> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<R>(PhantomData<R>);
+        impl<'de, R: Decode<'de>> Visitor<'de> for ListVisitor<R> {
+            type Value = Vec<R>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of objects")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut records = Vec::new();
+                while let Some(record) = list.next_element::<Option<Strict<R>>>()? {
+                    check_count(records.len())?;
+                    records.extend(record.map(|record| record.0));
+                }
+                Ok(records)
+            }
+        }
+        deserializer.deserialize_seq(ListVisitor(PhantomData)).map(Self)
+    }
+}
+
 struct StrictSource<'m, A> {
     map: &'m mut A,
 }
@@ -167,8 +204,7 @@ impl<'de, A: MapAccess<'de>> FieldSource<'de> for StrictSource<'_, A> {
     }
 
     fn records<R: Decode<'de>>(&mut self, slot: &mut Option<Vec<R>>) -> Result<Found, A::Error> {
-        let records = self.map.next_value::<Option<Vec<Option<Strict<R>>>>>()?;
-        *slot = records.map(|records| records.into_iter().flatten().map(|record| record.0).collect());
+        *slot = self.map.next_value::<Option<StrictRecords<R>>>()?.map(|records| records.0);
         Ok(Found::Taken)
     }
 }
@@ -300,6 +336,7 @@ impl<'a> FieldSource<'a> for LenientSource<'a> {
 
     fn records<R: Decode<'a>>(&mut self, slot: &mut Option<Vec<R>>) -> Result<Found, Self::Error> {
         self.read(slot, |objects: Vec<Option<RawObject<'a>>>| {
+            check_count(objects.len().saturating_sub(1))?;
             objects.into_iter().flatten().map(|object| Ok(lenient(object)?.0)).collect()
         })
     }

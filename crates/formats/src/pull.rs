@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 
 use crate::generated::{MAX_FIELDS, RECORD_TYPES};
-use crate::json::MAX_NESTING;
+use crate::json::{MAX_NESTING, MAX_RECORDS};
 use crate::record::{Decode, FieldSource, Found, Text};
 
 /// The input is not what this pass reads.
@@ -406,6 +406,9 @@ impl<'a> FieldSource<'a> for Pull<'a, '_> {
             // Room for a usual meeting, so that records are seldom moved.
             let records = slot.insert(Vec::with_capacity(8));
             self.each(|pull| {
+                if records.len() == MAX_RECORDS {
+                    return Err(Odd);
+                }
                 records.push(R::default());
                 records.last_mut().map_or(Ok(false), |record| pull.object(record)).map(drop)
             })?;

@@ -171,6 +171,21 @@ fn an_absurdly_nested_value_is_a_bad_row_wherever_it_stands() {
     }
 }
 
+#[test]
+fn a_list_of_absurdly_many_objects_is_a_bad_row_and_not_an_allocation() {
+    for (count, fits) in [(65_536, true), (65_537, false)] {
+        for drift in ["", r#""duration":"7","#] {
+            let people = vec!["{}"; count].join(",");
+            let line = format!("{{{drift}\"uid\":\"a\",\"participants\":[{people}]}}\n");
+            let decoded = decode(line.as_bytes()).remove(0).3;
+            assert_eq!(
+                decoded.map(|activity| activity.participants.unwrap().len()).ok(),
+                fits.then_some(count)
+            );
+        }
+    }
+}
+
 /// A JSON value of any kind, with texts that are hard to carry.
 fn value() -> impl Strategy<Value = serde_json::Value> {
     use serde_json::Value;

@@ -19,10 +19,10 @@ use crate::resource::Resource;
 use crate::schema::schema;
 use crate::version::Versions;
 
-/// A batch is full with this many rows, or with that many bytes of values, so that memory stays flat whatever the rows,
-/// and a batch is still in the processor's cache when it is encoded.
+/// A batch is full with this many rows, or with that many bytes, so that memory stays flat whatever the rows, and a batch
+/// is still in the processor's cache when it is encoded.
 const MAX_ROWS: usize = 8_192;
-const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 2 << 20;
 
 /// Builds batches of the nested `activities` table.
 ///
@@ -60,6 +60,14 @@ macro_rules! batch_builder {
             #[doc = concat!("Takes in ", $word, " that stood on the given line, from 1.")]
             pub fn push(&mut self, record: &$record<'_>, line: u64) {
                 self.0.push(record, line);
+                self.0.bytes = self.0.columns.bytes();
+            }
+
+            /// Like [`push`](Self::push), of a row that took so many bytes as delivered: counting them is quicker than
+            /// asking all columns.
+            pub(crate) fn push_row(&mut self, record: &$record<'_>, line: u64, bytes: usize) {
+                self.0.push(record, line);
+                self.0.bytes += bytes;
             }
 
             /// How many rows have been taken in since the last batch.
@@ -72,7 +80,7 @@ macro_rules! batch_builder {
                 self.0.lines.is_empty()
             }
 
-            /// Whether it is time for [`finish`](Self::finish): the rows have reached 8,192, or 1 MiB.
+            /// Whether it is time for [`finish`](Self::finish): the rows have reached 8,192, or 2 MiB.
             pub fn is_full(&self) -> bool {
                 self.0.is_full()
             }
@@ -131,6 +139,8 @@ impl TableColumns for ContactColumns {
 pub(crate) struct BatchBuilder<C> {
     columns: C,
     lines: Vec<u64>,
+    /// How many bytes the rows take, roughly.
+    bytes: usize,
     origin: Origin,
     versions: Versions,
 }
@@ -138,7 +148,7 @@ pub(crate) struct BatchBuilder<C> {
 impl<C: TableColumns> BatchBuilder<C> {
     pub(crate) fn new(origin: &Origin) -> Self {
         let versions = Versions::of(origin);
-        Self { columns: C::default(), lines: Vec::new(), origin: origin.clone(), versions }
+        Self { columns: C::default(), lines: Vec::new(), bytes: 0, origin: origin.clone(), versions }
     }
 
     pub(crate) fn push(&mut self, record: &C::Record<'_>, line: u64) {
@@ -147,12 +157,11 @@ impl<C: TableColumns> BatchBuilder<C> {
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        // Sizes are summed up over all columns, so not for every row.
-        let rows = self.lines.len();
-        rows >= MAX_ROWS || (rows > 0 && rows.is_multiple_of(64) && self.columns.bytes() >= MAX_BYTES)
+        self.lines.len() >= MAX_ROWS || self.bytes >= MAX_BYTES
     }
 
     pub(crate) fn finish(&mut self) -> RecordBatch {
+        self.bytes = 0;
         let columns = self.columns.finish();
         let lines = std::mem::take(&mut self.lines);
         let rows = lines.len();

@@ -62,7 +62,7 @@ macro_rules! batches {
                     let mut rows = decoder.feed(chunk);
                     while let Some(row) = rows.next() {
                         match row.$decode() {
-                            Ok(record) => builder.push(&record, row.position().line),
+                            Ok(record) => builder.push_row(&record, row.position().line, row.raw().len()),
                             Err(error) => BadRows::fail().take("the export", error, row.raw())?,
                         }
                     }
@@ -70,7 +70,7 @@ macro_rules! batches {
                 }
                 if *ended && let Some(row) = decoder.finish() {
                     match row.$decode() {
-                        Ok(record) => builder.push(&record, row.position().line),
+                        Ok(record) => builder.push_row(&record, row.position().line, row.raw().len()),
                         Err(error) => BadRows::fail().take("the export", error, row.raw())?,
                     }
                 }

@@ -257,14 +257,14 @@ impl Conversion {
             match item {
                 Item::Activity(row) => match row.activity() {
                     Ok(activity) => {
-                        activities.push(&activity, row.position().line);
+                        activities.push_row(&activity, row.position().line, row.raw().len());
                         run.summary.count_activity(&activity);
                     }
                     Err(error) => run.bad_row(error, row.raw())?,
                 },
                 Item::Contact(row) => match row.contact() {
                     Ok(contact) => {
-                        contacts.push(&contact, row.position().line);
+                        contacts.push_row(&contact, row.position().line, row.raw().len());
                         run.summary.rows += 1;
                     }
                     Err(error) => run.bad_row(error, row.raw())?,

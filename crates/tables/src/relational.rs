@@ -61,7 +61,7 @@ fn explode_list(parent: &RecordBatch, list: &ListArray, items: &StructArray) -> 
     let mut flat = Columns::default();
     let parent_text = |name: &str| -> Result<ArrayRef, Error> {
         let texts = column(parent, name)?.as_string_opt::<i32>().ok_or_else(|| not_of_type(name))?;
-        Ok(Arc::new(repeat(texts, offsets)))
+        Ok(Arc::new(repeat(texts, offsets)?))
     };
     flat.add_own("_key", false, parent_text("_key")?);
     flat.add_own("ordinal", false, Arc::new(ordinals(offsets)));
@@ -125,9 +125,22 @@ fn with_nulls(array: &ArrayRef, nulls: Option<NullBuffer>) -> ArrayRef {
     data.map_or_else(|_| Arc::clone(array), make_array)
 }
 
+/// The most bytes of keys that the children of a batch may have. A key is short; one as long as a row, repeated for each
+/// of many children, would use up all memory.
+const MAX_KEY_BYTES: usize = 256 << 20;
+
 /// Each text as often as its list has elements.
-fn repeat(texts: &StringArray, offsets: &[i32]) -> StringArray {
+fn repeat(texts: &StringArray, offsets: &[i32]) -> Result<StringArray, Error> {
     let lengths = || offsets.windows(2).map(|pair| (pair[1] - pair[0]) as usize);
+    let bytes = lengths()
+        .enumerate()
+        .fold(0_usize, |bytes, (row, len)| bytes.saturating_add(texts.value(row).len().saturating_mul(len)));
+    if bytes > MAX_KEY_BYTES {
+        let message = format!(
+            "the keys of the batch, repeated for each child, take {bytes} bytes; there is a key that is none"
+        );
+        return Err(Error::new(ErrorKind::Table, message));
+    }
     let mut values = Vec::new();
     let mut sizes = Vec::with_capacity((offsets[offsets.len() - 1] - offsets[0]) as usize);
     let mut valid = Vec::new();
@@ -142,7 +155,7 @@ fn repeat(texts: &StringArray, offsets: &[i32]) -> StringArray {
         }
     }
     let nulls = (!valid.is_empty()).then(|| NullBuffer::from(valid));
-    StringArray::new(OffsetBuffer::from_lengths(sizes), Buffer::from_vec(values), nulls)
+    Ok(StringArray::new(OffsetBuffer::from_lengths(sizes), Buffer::from_vec(values), nulls))
 }
 
 fn ordinals(offsets: &[i32]) -> Int64Array {

@@ -102,7 +102,7 @@ impl RowGroup<'_> {
     fn take(&mut self, row: &ActivityRow<'_>) -> Result<(), Error> {
         match row.activity() {
             Ok(activity) => {
-                self.batches.push(&activity, row.position().line);
+                self.batches.push_row(&activity, row.position().line, row.raw().len());
                 self.summary.count_activity(&activity);
                 if self.batches.is_full() {
                     self.encode_batch()?;
