@@ -27,6 +27,8 @@ pub enum ErrorKind {
     InvalidSwitch,
     /// A fault plan is neither a preset nor a readable TOML file.
     InvalidFaults,
+    /// HTTPS could not be set up.
+    Tls,
     /// A number or a time of the configuration is out of range.
     InvalidSetting,
     /// A question about the truth was malformed.
@@ -52,7 +54,7 @@ impl Error {
     ///
     /// *Troubleshooting:* the text lists what is allowed; correct the setting and start again.
     pub fn is_usage(&self) -> bool {
-        self.0.kind != ErrorKind::Bind
+        !matches!(self.0.kind, ErrorKind::Bind | ErrorKind::Tls)
     }
 }
 

@@ -24,6 +24,8 @@
 //!
 //! What no source says about the live service is a [`Switch`], named after its row in section (j) of the contract.
 //!
+//! With the feature `tls` it also serves HTTPS, with an authority of its own (`Builder::tls`).
+//!
 //! What it does *not* do: it plays neither REST v0 nor the Query API, it holds no data between runs, and it shares no
 //! code with the client crates beside it, so that one misreading of the contract can't hide in both.
 #![forbid(unsafe_code)]

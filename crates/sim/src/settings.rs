@@ -1,6 +1,8 @@
 //! How a simulator is set up: [`Builder`].
 
 use std::net::{Ipv4Addr, SocketAddr};
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -34,6 +36,8 @@ pub struct Builder {
     pub(crate) switches: Switches,
     pub(crate) faults: Faults,
     pub(crate) records_per_fragment: u64,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<PathBuf>,
 }
 
 impl Default for Builder {
@@ -52,6 +56,8 @@ impl Default for Builder {
             switches: Switches::default(),
             faults: Faults::none(),
             records_per_fragment: 25_000,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -128,6 +134,14 @@ impl Builder {
     /// What goes wrong, and when; nothing unless said.
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Serves HTTPS instead of HTTP, with a certificate that is made on the spot. The certificate of its authority is
+    /// written to the file `authority`, as PEM: what a client's option for a private authority takes.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, authority: impl Into<PathBuf>) -> Self {
+        self.tls = Some(authority.into());
         self
     }
 

@@ -8,6 +8,8 @@ mod reply;
 mod routes;
 mod sim;
 mod state;
+#[cfg(feature = "tls")]
+mod tls;
 mod tokens;
 mod wire;
 

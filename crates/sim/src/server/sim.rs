@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::routes::respond;
 use super::state::State;
-use super::wire::{Control, Wire};
+use super::wire::{Control, Security};
 use crate::auth::Standing;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind};
@@ -62,9 +62,11 @@ impl Sim {
         };
         let listener = TcpListener::bind(address).await.map_err(refuse)?;
         let local = listener.local_addr().map_err(refuse)?;
-        let base_url = format!("http://{local}");
-        let state = Arc::new(State::new(&settings, clock, local.port()));
-        let accept = tokio::spawn(serve(listener, Arc::clone(&state)));
+        let security = Security::of(&settings)?;
+        let scheme = security.scheme();
+        let base_url = format!("{scheme}://{local}");
+        let state = Arc::new(State::new(&settings, clock, scheme, local.port()));
+        let accept = tokio::spawn(serve(listener, security, Arc::clone(&state)));
         Ok(Self { base_url, state, accept })
     }
 
@@ -152,7 +154,7 @@ impl std::fmt::Debug for State {
 }
 
 /// Accepts connections. The set of their tasks lives in this task, so that none outlives it.
-async fn serve(listener: TcpListener, state: Arc<State>) {
+async fn serve(listener: TcpListener, security: Security, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -167,9 +169,12 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
         // A small reply must not wait for the acknowledgement of the one before it.
         let _ = stream.set_nodelay(true);
         let state = Arc::clone(&state);
+        let security = security.clone();
         connections.spawn(async move {
             let control = Control::default();
-            let wire = TokioIo::new(Wire::new(stream, control.clone()));
+            // A handshake that fails leaves nobody to talk to.
+            let Some(wire) = security.secure(stream, control.clone()).await else { return };
+            let wire = TokioIo::new(wire);
             let service = service_fn(|request| respond(Arc::clone(&state), control.clone(), request));
             // A connection that breaks is the client's affair; the report counts what was sent.
             let _ = http1::Builder::new()

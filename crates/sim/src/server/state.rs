@@ -37,7 +37,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(settings: &Builder, clock: Clock, port: u16) -> Self {
+    pub(crate) fn new(settings: &Builder, clock: Clock, scheme: &'static str, port: u16) -> Self {
         let (seed, keys) = (settings.seed, settings.keys.clone());
         let keys = if keys.is_empty() { crate::Key::defaults() } else { keys };
         let size = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
@@ -50,7 +50,7 @@ impl State {
             counters: Counters::default(),
             faults: Engine::new(settings.faults.clone()),
             stopping: Arc::new(AtomicBool::new(false)),
-            scheme: "http",
+            scheme,
             port,
             seed,
             // Ids look like those in the sources, six digits, and increase.

@@ -10,7 +10,9 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::error::Error;
 use crate::faults::Close;
+use crate::settings::Builder;
 
 /// Tells a connection how to end.
 #[derive(Clone, Debug, Default)]
@@ -44,18 +46,79 @@ impl Control {
     }
 }
 
+/// How connections are secured: not at all, or by TLS.
+#[derive(Clone)]
+pub(crate) enum Security {
+    Plain,
+    #[cfg(feature = "tls")]
+    Tls(tokio_rustls::TlsAcceptor),
+}
+
+impl Security {
+    #[cfg_attr(not(feature = "tls"), expect(unused_variables))]
+    pub(crate) fn of(settings: &Builder) -> Result<Self, Error> {
+        #[cfg(feature = "tls")]
+        if let Some(authority) = &settings.tls {
+            return super::tls::acceptor(authority).map(Self::Tls);
+        }
+        Ok(Self::Plain)
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self {
+            Self::Plain => "http",
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => "https",
+        }
+    }
+
+    /// The connection, ready for HTTP; `None` when the handshake failed.
+    pub(crate) async fn secure(&self, stream: TcpStream, control: Control) -> Option<Wire> {
+        let stream = match self {
+            Self::Plain => Stream::Plain(stream),
+            #[cfg(feature = "tls")]
+            Self::Tls(acceptor) => Stream::Tls(Box::new(acceptor.accept(stream).await.ok()?)),
+        };
+        Some(Wire { stream, control })
+    }
+}
+
 /// A connection under such a control.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     control: Control,
 }
 
-impl Wire {
-    pub(crate) fn new(stream: TcpStream, control: Control) -> Self {
-        Self { stream, control }
-    }
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
 
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+/// Calls the same method of whichever stream it is.
+macro_rules! either {
+    ($stream:expr, $inner:ident => $call:expr) => {
+        match &mut $stream {
+            Stream::Plain($inner) => $call,
+            #[cfg(feature = "tls")]
+            Stream::Tls($inner) => $call,
+        }
+    };
+}
+
+impl Wire {
     fn end(&self) -> u8 {
         self.control.0.end.load(Ordering::Acquire)
     }
@@ -65,7 +128,7 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if self.end() == RST {
             // Closing a socket that does not linger sends a reset. If it can't be set the peer sees a plain end.
-            let _ = self.stream.set_zero_linger();
+            let _ = self.stream.socket().set_zero_linger();
         }
     }
 }
@@ -76,7 +139,7 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        either!(self.stream, inner => Pin::new(inner).poll_read(context, buffer))
     }
 }
 
@@ -86,7 +149,7 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        either!(self.stream, inner => Pin::new(inner).poll_write(context, bytes))
     }
 
     fn poll_write_vectored(
@@ -94,30 +157,36 @@ impl AsyncWrite for Wire {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        either!(self.stream, inner => Pin::new(inner).poll_write_vectored(context, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     /// The server flushes after each round of writing, when nothing is left in its own buffers: the moment at which
     /// exactly the chosen bytes were sent.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.end() == GO_ON {
-            return Pin::new(&mut self.stream).poll_flush(context);
+            return either!(self.stream, inner => Pin::new(inner).poll_flush(context));
         }
         let this = &mut *self;
         let orders = Arc::clone(&this.control.0);
         let mut tail = orders.tail.lock().unwrap_or_else(PoisonError::into_inner);
         while !tail.is_empty() {
-            let sent = ready!(Pin::new(&mut this.stream).poll_write(context, &tail))?;
+            let sent = ready!(either!(this.stream, inner => Pin::new(inner).poll_write(context, &tail)))?;
             tail.advance(sent);
         }
+        // TLS holds back what it has encrypted until it is flushed.
+        ready!(either!(this.stream, inner => Pin::new(inner).poll_flush(context)))?;
         Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "ended by the fault engine")))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        either!(self.stream, inner => Pin::new(inner).poll_shutdown(context))
     }
 }
