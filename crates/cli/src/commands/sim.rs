@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstory_sim::{Key, Sim, Switch};
+use backstory_sim::{Faults, Key, Sim, Switch};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -42,6 +42,9 @@ pub(crate) struct SimArgs {
     /// Whether 5 requests a second and 10 at once are enforced
     #[arg(long, value_enum, default_value = "on")]
     rate_limit: OnOff,
+    /// What goes wrong: none, flaky, chaos, outage, or a TOML file of rules
+    #[arg(long, value_name = "PRESET|FILE")]
+    faults: Option<String>,
     /// An API key, TYPE:ID:SECRET with the type activity, object, insight or any; may be repeated [default: sim-activity,
     /// sim-object, sim-insight and sim-key, all with the secret sim-secret]
     #[arg(long = "key", value_name = "TYPE:ID:SECRET")]
@@ -95,6 +98,9 @@ pub(crate) async fn run(common: &Common, args: &SimArgs) -> Result<Exit, Failure
     }
     for switch in &args.switches {
         builder = builder.switch(Switch::parse(switch).map_err(usage)?);
+    }
+    if let Some(faults) = &args.faults {
+        builder = builder.faults(Faults::load(faults).map_err(usage)?);
     }
     let sim = builder.start().await.map_err(|error| {
         let exit = if error.is_usage() { Exit::Usage } else { Exit::Failed };
