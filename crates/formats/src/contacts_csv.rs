@@ -3,15 +3,11 @@
 //! Quoting is `csv-core`'s: RFC 4180, so a quoted cell may hold commas, quotes and newlines. Columns are found by the
 //! header's names, never by their place.
 
-use csv_core::ReadRecordResult;
-
 use crate::contact_header::Header;
 use crate::contact_row::{Cells, ContactRow, Content};
+use crate::csv_row::{MAX_CELLS, RowBuffers};
 use crate::json_lines::BOM;
 use crate::row::{DEFAULT_MAX_ROW_BYTES, Position};
-
-/// The most cells that a row is split into; a row with more isn't a contact, and its cells cost memory.
-const MAX_CELLS: usize = 1 << 14;
 
 /// Splits a CSV export of contacts into rows (contract (d.3)).
 ///
@@ -43,23 +39,6 @@ pub struct ContactsCsv {
     next: Position,
 }
 
-/// What is known of the row that is under way.
-#[derive(Debug)]
-struct RowBuffers {
-    /// Its raw bytes from earlier chunks.
-    partial: Vec<u8>,
-    /// All its raw bytes, also those that lie in the present chunk or were not kept, and the newlines among them.
-    bytes: usize,
-    newlines: u64,
-    /// Its cells, unquoted, one behind the other; and where each ends.
-    text: Vec<u8>,
-    text_len: usize,
-    ends: Vec<usize>,
-    ends_len: usize,
-    /// All its cells, also those whose ends were not kept.
-    cells: usize,
-}
-
 #[derive(Debug)]
 enum HeaderState {
     Awaited,
@@ -82,16 +61,7 @@ impl ContactsCsv {
             max_row_bytes: DEFAULT_MAX_ROW_BYTES,
             header: HeaderState::Awaited,
             mark: Some(0),
-            row: RowBuffers {
-                partial: Vec::new(),
-                bytes: 0,
-                newlines: 0,
-                text: vec![0; 4096],
-                text_len: 0,
-                ends: vec![0; 64],
-                ends_len: 0,
-                cells: 0,
-            },
+            row: RowBuffers::default(),
             given: false,
             next: Position { record: 1, line: 1, byte: 0 },
         }
@@ -256,51 +226,6 @@ enum Shape {
     NoHeader,
     TooLong,
     Cut,
-}
-
-impl RowBuffers {
-    /// Lets `csv-core` read on until the input is used up or the row ends. Returns how many bytes were read and whether
-    /// the row ended. The buffers grow with the row, up to the bound; behind it cells are counted, but not kept.
-    fn read(&mut self, reader: &mut csv_core::Reader, input: &[u8], max_row_bytes: usize) -> (usize, bool) {
-        let mut read = 0;
-        loop {
-            let (result, taken, written, cells) = reader.read_record(
-                &input[read..],
-                &mut self.text[self.text_len..],
-                &mut self.ends[self.ends_len..],
-            );
-            read += taken;
-            self.text_len += written;
-            self.ends_len += cells;
-            self.cells += cells;
-            match result {
-                ReadRecordResult::InputEmpty | ReadRecordResult::End => return (read, false),
-                ReadRecordResult::Record => return (read, true),
-                ReadRecordResult::OutputFull if self.text.len() > max_row_bytes => self.text_len = 0,
-                ReadRecordResult::OutputFull => self.text.resize(self.text.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull if self.ends.len() >= MAX_CELLS => self.ends_len = 0,
-                ReadRecordResult::OutputEndsFull => self.ends.resize(self.ends.len() * 2, 0),
-            }
-        }
-    }
-
-    /// Keeps raw bytes for the chunk after this one.
-    fn keep(&mut self, piece: &[u8], max_row_bytes: usize) {
-        let room = max_row_bytes.saturating_sub(self.partial.len());
-        self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
-    }
-
-    fn put_end(&mut self, end: usize) {
-        if self.ends_len == self.ends.len() {
-            self.ends.resize(self.ends_len * 2, 0);
-        }
-        self.ends[self.ends_len] = end;
-        self.ends_len += 1;
-    }
-
-    fn cells(&self) -> (&[u8], &[usize]) {
-        (&self.text[..self.text_len], &self.ends[..self.ends_len])
-    }
 }
 
 /// The rows that a chunk completes. Made by [`ContactsCsv::feed`].

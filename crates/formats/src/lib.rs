@@ -43,6 +43,7 @@ mod contact_header;
 mod contact_row;
 mod contacts_csv;
 mod contacts_json;
+mod csv_row;
 mod error;
 mod extra;
 mod generated;

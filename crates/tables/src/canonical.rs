@@ -16,8 +16,8 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, Fields, TimeUnit};
 
-use crate::columns::write_json_text;
 use crate::error::{Error, ErrorKind};
+use crate::extra_column::write_json_text;
 use crate::extra_json::{Json, parse_object};
 use crate::instant;
 

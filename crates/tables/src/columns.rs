@@ -11,9 +11,10 @@ use arrow_array::{
 };
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::DataType;
-use backstory_formats::{Extra, Text};
+use backstory_formats::Text;
 
 use crate::column::{self, Column};
+use crate::extra_column::ExtraColumn;
 use crate::instant;
 
 /// How many rows a builder makes room for at first; it grows where that is too few.
@@ -131,7 +132,7 @@ fn emptied<T>(buffer: &mut Vec<T>) -> Vec<T> {
 #[derive(Debug, Default)]
 pub(crate) struct TextColumn {
     offsets: Offsets,
-    values: Vec<u8>,
+    pub(crate) values: Vec<u8>,
     valid: Validity,
 }
 
@@ -151,7 +152,7 @@ impl TextColumn {
     }
 
     /// Ends the value whose bytes have been appended to `values`.
-    fn close(&mut self, valid: bool) {
+    pub(crate) fn close(&mut self, valid: bool) {
         self.offsets.push(self.values.len());
         self.valid.push(valid);
     }
@@ -380,107 +381,4 @@ impl<C: StructColumns> StructColumn<C> {
     pub(crate) fn bytes(&self) -> usize {
         self.fields.bytes()
     }
-}
-
-/// The column of what the schema doesn't know: the JSON text of an object, written in place, or null when there is
-/// nothing.
-#[derive(Debug, Default)]
-pub(crate) struct ExtraColumn {
-    texts: TextColumn,
-    /// Whether something has been written for the present row.
-    any: bool,
-    /// The names of the structs around the present place, from the row inwards; the first `opened` stand in the text.
-    path: Vec<&'static str>,
-    opened: usize,
-}
-
-impl ExtraColumn {
-    /// Begins a row with the unknown keys that stand directly in it.
-    pub(crate) fn begin(&mut self, extra: &Extra<'_>) {
-        self.any = false;
-        self.put_all(extra);
-    }
-
-    pub(crate) fn end(&mut self) {
-        if self.any {
-            self.texts.values.push(b'}');
-        }
-        self.texts.close(self.any);
-    }
-
-    fn enter(&mut self, name: &'static str) {
-        self.path.push(name);
-    }
-
-    fn leave(&mut self) {
-        self.path.pop();
-        if self.opened > self.path.len() {
-            self.opened = self.path.len();
-            self.texts.values.push(b'}');
-        }
-    }
-
-    pub(crate) fn put_all(&mut self, extra: &Extra<'_>) {
-        for (key, json) in extra.iter() {
-            self.put(key, json);
-        }
-    }
-
-    fn put_text(&mut self, key: &str, text: &str) {
-        self.put_key(key);
-        write_json_text(&mut self.texts.values, text);
-    }
-
-    fn put(&mut self, key: &str, json: &str) {
-        self.put_key(key);
-        self.texts.values.extend_from_slice(json.as_bytes());
-    }
-
-    fn put_key(&mut self, key: &str) {
-        if !self.any {
-            self.texts.values.push(b'{');
-            self.any = true;
-        }
-        while let Some(name) = self.path.get(self.opened) {
-            separate(&mut self.texts.values);
-            write_json_text(&mut self.texts.values, name);
-            self.texts.values.extend_from_slice(b":{");
-            self.opened += 1;
-        }
-        separate(&mut self.texts.values);
-        write_json_text(&mut self.texts.values, key);
-        self.texts.values.push(b':');
-    }
-
-    pub(crate) fn finish(&mut self) -> ArrayRef {
-        self.texts.finish()
-    }
-
-    pub(crate) fn bytes(&self) -> usize {
-        self.texts.bytes()
-    }
-}
-
-/// Puts a comma between two entries of an object. No value ends with an opening brace, so one at the end is the object's.
-fn separate(json: &mut Vec<u8>) {
-    if json.last() != Some(&b'{') {
-        json.push(b',');
-    }
-}
-
-/// Writes a JSON text with the fewest escapes.
-pub(crate) fn write_json_text(json: &mut Vec<u8>, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    json.push(b'"');
-    for byte in text.bytes() {
-        match byte {
-            b'"' | b'\\' => json.extend_from_slice(&[b'\\', byte]),
-            0..0x20 => {
-                json.extend_from_slice(b"\\u00");
-                json.extend_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-            }
-            _ => json.push(byte),
-        }
-    }
-    json.push(b'"');
 }

@@ -4,13 +4,11 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use arrow_array::RecordBatch;
-use backstory_formats::{
-    ActivityRow, ContactRow, ContactsCsv, ContactsJson, DEFAULT_MAX_ROW_BYTES, JsonLines,
-};
+use backstory_formats::DEFAULT_MAX_ROW_BYTES;
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::bad_rows::BadRows;
@@ -23,13 +21,12 @@ use crate::origin::Origin;
 use crate::parquet_file::{self, ParquetFile, ParquetOptions, ParquetTables};
 use crate::relational::explode;
 use crate::resource::{Resource, SourceFormat};
-use crate::row_group::{EncodedRowGroup, RowGroupEncoder, Shape};
-use crate::row_groups::{Conductor, write_row_groups};
+use crate::row_group::{RowGroupEncoder, Shape};
+use crate::row_groups::write_row_groups;
+use crate::run::{Item, Run, ThreadedRun};
 use crate::schema::schema;
 use crate::summary::Summary;
 
-/// How much is read at a time.
-const CHUNK: usize = 256 << 10;
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 /// Arrow counts a batch's text in 31 bits, so no row may come near that.
 const LONGEST_ROW: usize = 1 << 30;
@@ -67,15 +64,15 @@ type OnProgress = Box<dyn FnMut(Progress) + Send>;
 /// # Ok::<(), backstory_tables::Error>(())
 /// ```
 pub struct Conversion {
-    resource: Resource,
-    format: SourceFormat,
-    origin: Origin,
-    file_name: String,
-    max_row_bytes: usize,
-    csv_header: Option<Vec<String>>,
-    on_progress: Option<OnProgress>,
-    cancelled: Option<Arc<AtomicBool>>,
-    threads: NonZeroUsize,
+    pub(crate) resource: Resource,
+    pub(crate) format: SourceFormat,
+    pub(crate) origin: Origin,
+    pub(crate) file_name: String,
+    pub(crate) max_row_bytes: usize,
+    pub(crate) csv_header: Option<Vec<String>>,
+    pub(crate) on_progress: Option<OnProgress>,
+    pub(crate) cancelled: Option<Arc<AtomicBool>>,
+    pub(crate) threads: NonZeroUsize,
 }
 
 impl fmt::Debug for Conversion {
@@ -326,161 +323,5 @@ impl Conversion {
         })?;
         copy.finish()?;
         Ok(run.finish())
-    }
-}
-
-/// What a delivery is made of, as it is read.
-enum Item<'a> {
-    /// All rows that ended in the chunk have been given.
-    ChunkEnd(&'a [u8]),
-    Activity(ActivityRow<'a>),
-    Contact(ContactRow<'a>),
-}
-
-/// A conversion under way.
-struct Run<'b> {
-    conversion: Conversion,
-    bad_rows: &'b mut BadRows,
-    bad_before: u64,
-    summary: Summary,
-}
-
-impl<'b> Run<'b> {
-    fn new(conversion: Conversion, bad_rows: &'b mut BadRows) -> Self {
-        let bad_before = bad_rows.count();
-        Self { conversion, bad_rows, bad_before, summary: Summary::default() }
-    }
-
-    fn bad_row(&mut self, error: backstory_formats::Error, raw: &[u8]) -> Result<(), Error> {
-        self.bad_rows.take(&self.conversion.file_name, error, raw)
-    }
-
-    /// Reads the input to its end and gives each row.
-    fn rows(
-        &mut self,
-        reader: impl Read,
-        mut take: impl FnMut(&mut Self, Item<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let max = self.conversion.max_row_bytes;
-        match (self.conversion.resource, self.conversion.format) {
-            (Resource::Activities, SourceFormat::JsonLines) => {
-                let mut lines = JsonLines::new().with_max_row_bytes(max);
-                self.chunks(reader, |run, chunk| {
-                    let mut rows = lines.feed(chunk);
-                    while let Some(row) = rows.next() {
-                        take(run, Item::Activity(row))?;
-                    }
-                    take(run, Item::ChunkEnd(chunk))
-                })?;
-                lines.finish().map_or(Ok(()), |row| take(self, Item::Activity(row)))
-            }
-            (Resource::Contacts, SourceFormat::Csv) => {
-                let mut csv = ContactsCsv::new().with_max_row_bytes(max);
-                if let Some(names) = self.conversion.csv_header.take() {
-                    csv = csv.with_header(names);
-                }
-                self.chunks(reader, |run, chunk| {
-                    let mut rows = csv.feed(chunk);
-                    while let Some(row) = rows.next() {
-                        take(run, Item::Contact(row))?;
-                    }
-                    take(run, Item::ChunkEnd(chunk))
-                })?;
-                csv.finish().map_or(Ok(()), |row| take(self, Item::Contact(row)))?;
-                self.summary.csv_header = csv.header();
-                Ok(())
-            }
-            (Resource::Contacts, SourceFormat::Json) => {
-                let mut json = ContactsJson::new().with_max_row_bytes(max);
-                self.chunks(reader, |run, chunk| {
-                    let mut rows = json.feed(chunk);
-                    while let Some(row) = rows.next() {
-                        take(run, Item::Contact(row))?;
-                    }
-                    take(run, Item::ChunkEnd(chunk))
-                })?;
-                json.finish().map_or(Ok(()), |row| take(self, Item::Contact(row)))
-            }
-            (resource, format) => {
-                let message = format!("{resource} are never delivered as {format:?}");
-                Err(Error::new(ErrorKind::Format, message))
-            }
-        }
-    }
-
-    fn chunks(
-        &mut self,
-        mut reader: impl Read,
-        mut take: impl FnMut(&mut Self, &[u8]) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let mut buffer = vec![0; CHUNK];
-        loop {
-            let read = self.read(&mut reader, &mut buffer)?;
-            if read == 0 {
-                return Ok(());
-            }
-            take(self, &buffer[..read])?;
-            self.report();
-        }
-    }
-
-    /// Fills the buffer, unless the input ends.
-    fn read(&mut self, reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Error> {
-        let mut len = 0;
-        while len < buffer.len() {
-            if self.conversion.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
-                let message = format!("cancelled while {} was read", self.conversion.file_name);
-                return Err(Error::new(ErrorKind::Cancelled, message));
-            }
-            match reader.read(&mut buffer[len..]) {
-                Ok(0) => break,
-                Ok(read) => len += read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let message = format!("can't read {}", self.conversion.file_name);
-                    return Err(Error::new(ErrorKind::Read, message).with_source(error));
-                }
-            }
-        }
-        self.summary.bytes_in += len as u64;
-        Ok(len)
-    }
-
-    fn report(&mut self) {
-        let progress = Progress { bytes_in: self.summary.bytes_in, rows: self.summary.rows };
-        if let Some(on_progress) = &mut self.conversion.on_progress {
-            on_progress(progress);
-        }
-    }
-
-    fn finish(mut self) -> Summary {
-        self.summary.bad_rows = self.bad_rows.count() - self.bad_before;
-        self.summary
-    }
-}
-
-/// A conversion under way whose rows are decoded on other threads.
-struct ThreadedRun<'b, R> {
-    run: Run<'b>,
-    reader: R,
-    /// How many records stand before the next row group.
-    records: u64,
-}
-
-impl<R: Read> Conductor for ThreadedRun<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        let read = self.run.read(&mut self.reader, buffer)?;
-        self.run.report();
-        Ok(read)
-    }
-
-    fn encoded(&mut self, group: &mut EncodedRowGroup) -> Result<(), Error> {
-        for bad in group.bad_rows.drain(..) {
-            self.run.bad_row(bad.error.behind_records(self.records), &bad.raw)?;
-        }
-        self.records += group.records;
-        self.run.summary.add(&group.summary);
-        self.run.report();
-        Ok(())
     }
 }

@@ -13,8 +13,8 @@ use arrow_array::{
 };
 use arrow_schema::{DataType, SchemaRef, TimeUnit};
 
-use crate::columns::write_json_text;
 use crate::error::{Error, ErrorKind};
+use crate::extra_column::write_json_text;
 use crate::instant;
 use crate::relational::explode;
 use crate::resource::Resource;

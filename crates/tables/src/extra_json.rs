@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use crate::canonical::{ListWriter, ObjectWriter};
-use crate::columns::write_json_text;
+use crate::extra_column::write_json_text;
 
 /// A JSON value out of `extra`.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use backstory_formats as formats;
 
 use crate::column::{Column, ColumnKind};
 use crate::columns::{
-    BooleanColumn, DateColumn, ExtraColumn, IntegerColumn, ListColumn, RowColumns, StructColumn,
-    StructColumns, TextColumn, TextsColumn, TimestampColumn,
+    BooleanColumn, DateColumn, IntegerColumn, ListColumn, RowColumns, StructColumn, StructColumns,
+    TextColumn, TextsColumn, TimestampColumn,
 };
+use crate::extra_column::ExtraColumn;
 
 /// One email, meeting or call, as a bulk export delivers it. Contract (e.1).
 pub(crate) static ACTIVITY: &[Column] = &[

@@ -13,8 +13,8 @@ pub(crate) fn write(model: &Model) -> Result<String, String> {
          use arrow_array::ArrayRef;\n\
          use backstory_formats as formats;\n\n\
          use crate::column::{Column, ColumnKind};\n\
-         use crate::columns::{BooleanColumn, DateColumn, ExtraColumn, IntegerColumn, ListColumn, RowColumns, StructColumn, \
-         StructColumns, TextColumn, TextsColumn, TimestampColumn};\n",
+         use crate::columns::{BooleanColumn, DateColumn, IntegerColumn, ListColumn, RowColumns, StructColumn, \
+         StructColumns, TextColumn, TextsColumn, TimestampColumn};\nuse crate::extra_column::ExtraColumn;\n",
     );
     // A record that stands inside another, and not in a list, has no `extra` of its own.
     let inside: HashSet<&str> = model

@@ -7,22 +7,16 @@ use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
-use parquet::basic::{Compression, Encoding, Type};
+use parquet::basic::Encoding;
 use parquet::bloom_filter::Sbbf;
-use parquet::column::page::{CompressedPage, Page, PageWriter};
-use parquet::column::writer::ColumnCloseResult;
-use parquet::data_type::ByteArray;
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::statistics::{Statistics, ValueStatistics};
-use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
-use parquet::schema::types::ColumnDescPtr;
+use parquet::column::page::{CompressedPage, Page};
 
 use super::compression::Compressor;
 use super::delta::{self, IntegerWidth};
 use super::dictionary::{Dictionary, Interner};
-use super::failed;
 use super::hybrid;
 use super::levels::Levels;
+use super::plan::{LeafPlan, Method};
 use crate::error::{Error, ErrorKind};
 
 /// A page is ended at the end of the batch with which it reaches this size, or that many values.
@@ -30,88 +24,28 @@ const PAGE_BYTES: usize = 256 << 10;
 const PAGE_VALUES: usize = 20_000;
 /// A dictionary beyond this size is given up.
 const DICTIONARY_BYTES: usize = 1 << 20;
-/// Longer texts are not taken into statistics.
-const STATISTICS_BYTES: usize = 64;
 /// What the Bloom filter of a row group is made for; it is folded to what the row group turns out to need.
 const BLOOM_VALUES: u64 = 1 << 16;
-const BLOOM_FALSE_POSITIVES: f64 = 0.01;
-
-/// Text columns whose values hardly ever come twice: no dictionary is tried.
-const DISTINCT: &[&str] =
-    &["_key", "uid", "source_id", "in_reply_to_source_id", "extra", "crm_status.crm_id", "crm_status_crm_id"];
-/// Text columns whose values share long beginnings.
-const COMMON_BEGINNINGS: &[&str] = &["_version"];
-/// Text columns whose values repeat from row to row in a table of children.
-const OF_THE_PARENT: &[&str] = &["_key", "uid", "_version"];
-/// Integer columns of few distinct values that lie far apart.
-const FEW_VALUES: &[&str] = &["duration", "time_spent", "participants.list.element.time_spent"];
-/// The column in which single rows are looked up. Its values are all distinct, so statistics don't help.
-const LOOKED_UP: &[&str] = &["uid"];
-
-/// What a column is, and how it is encoded.
-#[derive(Debug)]
-pub(crate) struct LeafPlan {
-    column: ColumnDescPtr,
-    codec: Compression,
-    method: Method,
-    has_bloom_filter: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Method {
-    /// Texts or integers by number, as long as that pays; then plain.
-    Dictionary,
-    PlainTexts,
-    DeltaTexts,
-    DeltaIntegers(IntegerWidth),
-    Bits,
-}
-
-impl LeafPlan {
-    pub(crate) fn of(column: &ColumnDescPtr, of_children: bool, codec: Compression) -> Self {
-        let path = column.path().string();
-        let listed = |list: &[&str]| list.contains(&path.as_str());
-        let method = match column.physical_type() {
-            Type::BOOLEAN => Method::Bits,
-            Type::INT32 => Method::DeltaIntegers(IntegerWidth::Bits32),
-            Type::INT64 if listed(FEW_VALUES) => Method::Dictionary,
-            Type::INT64 => Method::DeltaIntegers(IntegerWidth::Bits64),
-            _ if of_children && listed(OF_THE_PARENT) => Method::DeltaTexts,
-            _ if listed(DISTINCT) => Method::PlainTexts,
-            _ if listed(COMMON_BEGINNINGS) => Method::DeltaTexts,
-            _ => Method::Dictionary,
-        };
-        Self {
-            column: Arc::clone(column),
-            codec,
-            method,
-            has_bloom_filter: !of_children && listed(LOOKED_UP),
-        }
-    }
-
-    fn is_text(&self) -> bool {
-        self.column.physical_type() == Type::BYTE_ARRAY
-    }
-}
+pub(crate) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
 
 /// A column chunk under way.
 pub(crate) struct Leaf {
-    plan: Arc<LeafPlan>,
-    definition: Vec<u8>,
-    repetition: Vec<u8>,
-    values: Values,
+    pub(crate) plan: Arc<LeafPlan>,
+    pub(crate) definition: Vec<u8>,
+    pub(crate) repetition: Vec<u8>,
+    pub(crate) values: Values,
     /// The dictionary that pages refer to, after it was given up.
-    retired: Option<Dictionary>,
-    pages: Vec<CompressedPage>,
-    encodings: Vec<Encoding>,
-    slots: u64,
-    present: u64,
-    range: Range,
-    bloom_filter: Option<Sbbf>,
+    pub(crate) retired: Option<Dictionary>,
+    pub(crate) pages: Vec<CompressedPage>,
+    pub(crate) encodings: Vec<Encoding>,
+    pub(crate) slots: u64,
+    pub(crate) present: u64,
+    pub(crate) range: Range,
+    pub(crate) bloom_filter: Option<Sbbf>,
 }
 
 /// The values of the page under way.
-enum Values {
+pub(crate) enum Values {
     Dictionary { dictionary: Dictionary, numbers: Vec<u32> },
     Plain(Vec<u8>),
     Texts { bytes: Vec<u8>, ends: Vec<usize> },
@@ -121,7 +55,7 @@ enum Values {
 
 /// The least and the greatest value of a chunk, as far as they are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Range {
+pub(crate) enum Range {
     Unknown,
     Integers(i64, i64),
     Booleans(bool, bool),
@@ -280,7 +214,7 @@ impl Leaf {
         Ok(())
     }
 
-    fn end_page(&mut self, compressor: &mut Compressor) -> Result<(), Error> {
+    pub(crate) fn end_page(&mut self, compressor: &mut Compressor) -> Result<(), Error> {
         let slots = self.definition.len();
         if slots == 0 {
             return Ok(());
@@ -382,122 +316,6 @@ impl Leaf {
         {
             self.retired = Some(dictionary);
         }
-    }
-
-    /// Ends the chunk: its bytes, and what the footer says of it. The leaf goes on empty.
-    pub(crate) fn finish(
-        &mut self,
-        rows: u64,
-        compressor: &mut Compressor,
-    ) -> Result<(Bytes, ColumnCloseResult), Error> {
-        self.end_page(compressor)?;
-        let done = std::mem::replace(self, Self::new(Arc::clone(&self.plan)));
-        let statistics = done.statistics();
-        let mut sink = TrackedWrite::new(Vec::new());
-        let mut writer = SerializedPageWriter::new(&mut sink);
-        let mut encodings = done.encodings;
-        let mut uncompressed = 0;
-        let mut dictionary_at = None;
-        let dictionary = match &done.values {
-            Values::Dictionary { dictionary, .. } if !done.pages.is_empty() => Some(dictionary),
-            _ => done.retired.as_ref(),
-        };
-        if let Some(dictionary) = dictionary {
-            let page = Page::DictionaryPage {
-                buf: Bytes::copy_from_slice(compressor.compress(dictionary.plain())?),
-                num_values: dictionary.len() as u32,
-                encoding: Encoding::PLAIN,
-                is_sorted: false,
-            };
-            let written =
-                writer.write_page(CompressedPage::new(page, dictionary.plain().len())).map_err(failed)?;
-            uncompressed += written.uncompressed_size;
-            dictionary_at = Some(written.offset as i64);
-            if !encodings.contains(&Encoding::PLAIN) {
-                encodings.push(Encoding::PLAIN);
-            }
-        }
-        let mut data_at = None;
-        for page in done.pages {
-            let written = writer.write_page(page).map_err(failed)?;
-            uncompressed += written.uncompressed_size;
-            data_at.get_or_insert(written.offset as i64);
-        }
-        let bytes = sink.into_inner().map_err(failed)?;
-        let metadata = ColumnChunkMetaData::builder(Arc::clone(&done.plan.column))
-            .set_compression(done.plan.codec)
-            .set_encodings(encodings)
-            .set_num_values(done.slots as i64)
-            .set_total_compressed_size(bytes.len() as i64)
-            .set_total_uncompressed_size(uncompressed as i64)
-            .set_data_page_offset(data_at.unwrap_or_default())
-            .set_dictionary_page_offset(dictionary_at)
-            .set_statistics(statistics)
-            .build()
-            .map_err(failed)?;
-        let mut bloom_filter = done.bloom_filter;
-        if let Some(filter) = &mut bloom_filter {
-            filter.fold_to_target_fpp(BLOOM_FALSE_POSITIVES);
-        }
-        let close = ColumnCloseResult {
-            bytes_written: bytes.len() as u64,
-            rows_written: rows,
-            metadata,
-            bloom_filter,
-            column_index: None,
-            offset_index: None,
-        };
-        Ok((Bytes::from(bytes), close))
-    }
-
-    fn statistics(&self) -> Statistics {
-        let nulls = Some(self.slots - self.present);
-        match (self.plan.column.physical_type(), self.range) {
-            (Type::INT64, Range::Integers(least, greatest)) => {
-                Statistics::Int64(ValueStatistics::new(Some(least), Some(greatest), None, nulls, false))
-            }
-            (Type::INT64, _) => match self
-                .dictionary_range(|value| Some(i64::from_le_bytes(*value.first_chunk::<8>()?)))
-            {
-                Some((least, greatest)) => {
-                    Statistics::Int64(ValueStatistics::new(Some(least), Some(greatest), None, nulls, false))
-                }
-                None => Statistics::Int64(ValueStatistics::new(None, None, None, nulls, false)),
-            },
-            (Type::INT32, Range::Integers(least, greatest)) => Statistics::Int32(ValueStatistics::new(
-                Some(least as i32),
-                Some(greatest as i32),
-                None,
-                nulls,
-                false,
-            )),
-            (Type::INT32, _) => Statistics::Int32(ValueStatistics::new(None, None, None, nulls, false)),
-            (Type::BOOLEAN, Range::Booleans(least, greatest)) => {
-                Statistics::Boolean(ValueStatistics::new(Some(least), Some(greatest), None, nulls, false))
-            }
-            (Type::BOOLEAN, _) => Statistics::Boolean(ValueStatistics::new(None, None, None, nulls, false)),
-            _ => {
-                let short = |value: &[u8]| value.len() <= STATISTICS_BYTES;
-                let range = self
-                    .dictionary_range(|value| Some(value.to_vec()))
-                    .filter(|(least, greatest)| short(least) && short(greatest));
-                let (least, greatest) = range.unzip();
-                Statistics::ByteArray(ValueStatistics::new(
-                    least.map(ByteArray::from),
-                    greatest.map(ByteArray::from),
-                    None,
-                    nulls,
-                    false,
-                ))
-            }
-        }
-    }
-
-    /// The range of the values of a dictionary that was never given up.
-    fn dictionary_range<'d, V: Ord>(&'d self, read: impl Fn(&'d [u8]) -> Option<V>) -> Option<(V, V)> {
-        let Values::Dictionary { dictionary, .. } = &self.values else { return None };
-        let least = dictionary.values().filter_map(&read).min()?;
-        Some((least, dictionary.values().filter_map(&read).max()?))
     }
 }
 
