@@ -151,7 +151,7 @@ impl Builder {
         self
     }
 
-    /// Starts the simulator on the tokio runtime that this is awaited on.
+    /// Starts the simulator on the tokio runtime that this is awaited on; it needs the runtime's I/O and time drivers.
     ///
     /// # Errors
     /// A number out of range ([`ErrorKind::InvalidSetting`]); a port that can't be bound ([`ErrorKind::Bind`]).

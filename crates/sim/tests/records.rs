@@ -10,7 +10,7 @@ use serde_json::Value;
 use support::{Client, small};
 
 async fn world() -> (Sim, Vec<Value>) {
-    let sim = small().activities(20_000).start().await.unwrap();
+    let sim = small().activities(9_000).start().await.unwrap();
     let records = sim.truth().activity_records(sim.clock().now(), None);
     let records = records.map(|record| serde_json::from_slice(&record).unwrap()).collect();
     (sim, records)
