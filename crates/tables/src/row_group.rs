@@ -84,7 +84,7 @@ impl RowGroupEncoder {
         let records = lines.position().record - 1;
         group.encode_batch()?;
         let columns = group.writers.iter_mut().map(RowGroupWriter::finish).collect::<Result<_, _>>()?;
-        Ok(EncodedRowGroup { columns, summary: group.summary, bad_rows: group.bad_rows, records })
+        Ok(EncodedRowGroup { columns, summary: group.summary.settled(), bad_rows: group.bad_rows, records })
     }
 }
 

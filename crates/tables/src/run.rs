@@ -142,7 +142,7 @@ impl<'b> Run<'b> {
 
     pub(crate) fn finish(mut self) -> Summary {
         self.summary.bad_rows = self.bad_rows.count() - self.bad_before;
-        self.summary
+        self.summary.settled()
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Summary {
     pub csv_header: Option<Vec<String>>,
     /// Activities by the UTC day of their `timestamp`, in days since 1970.
     days: BTreeMap<i32, u64>,
+    /// The day of the last activities and how many they are, which aren't in `days` yet: most follow one of the same day.
+    last_day: Option<(i32, u64)>,
 }
 
 impl Summary {
@@ -40,7 +42,26 @@ impl Summary {
 
     pub(crate) fn count_day(&mut self, micros: i64) {
         let day = i32::try_from(micros.div_euclid(86_400_000_000)).unwrap_or(i32::MAX);
-        *self.days.entry(day).or_default() += 1;
+        match &mut self.last_day {
+            Some((last, count)) if *last == day => *count += 1,
+            last => {
+                let before = last.replace((day, 1));
+                self.settle(before);
+            }
+        }
+    }
+
+    fn settle(&mut self, day: Option<(i32, u64)>) {
+        if let Some((day, count)) = day {
+            *self.days.entry(day).or_default() += count;
+        }
+    }
+
+    /// The summary of a finished conversion.
+    pub(crate) fn settled(mut self) -> Self {
+        let last = self.last_day.take();
+        self.settle(last);
+        self
     }
 
     /// Activities by the month of their `timestamp`, each month as its first UTC day; without those whose timestamp is

@@ -49,8 +49,7 @@ impl Dictionary {
 
     /// The number of a value, from 0, which is added if it is new.
     #[inline]
-    pub(crate) fn intern(&mut self, value: &[u8]) -> u32 {
-        let hash = hash(value);
+    fn intern(&mut self, value: &[u8], hash: u64) -> u32 {
         let mask = self.table.len() - 1;
         let mut at = hash as usize & mask;
         loop {
@@ -69,18 +68,17 @@ impl Dictionary {
         }
     }
 
-    /// Reads what looking up these values will read, so that the processor waits for all of it at once and not for each
-    /// in turn.
-    fn warm(&self, values: &[&[u8]]) {
+    /// Reads what looking up values with these hashes will read, so that the processor waits for all of it at once and not
+    /// for each in turn.
+    fn warm(&self, hashes: &[u64]) {
         let mask = self.table.len() - 1;
-        let mut slots = [(0, 0); GROUP];
-        for (value, slot) in values.iter().zip(&mut slots) {
-            let hash = hash(value);
-            *slot = (hash, self.table[hash as usize & mask]);
+        let mut slots = [0; GROUP];
+        for (hash, slot) in hashes.iter().zip(&mut slots) {
+            *slot = self.table[*hash as usize & mask];
         }
         let mut starts = [0; GROUP];
-        for ((hash, found), start) in slots.iter().zip(&mut starts) {
-            if *found != 0 && (found ^ slot(*hash, 0)) & !NUMBER == 0 {
+        for ((hash, found), start) in hashes.iter().zip(slots).zip(&mut starts) {
+            if found != 0 && (found ^ slot(*hash, 0)) & !NUMBER == 0 {
                 *start = self.entries[(found & NUMBER) as usize - 1].start;
             }
         }
@@ -136,39 +134,49 @@ const GROUP: usize = 16;
 /// A dictionary with fewer values lies in the processor's cache as a whole.
 const WARM_FROM: usize = 2_048;
 
-/// Looks values up in groups, and appends their numbers. With dictionaries of people that are bigger than the cache, it
-/// makes look-ups twice as fast.
+/// Looks values up and appends their numbers: in groups, where the dictionary is bigger than the cache (for people it is,
+/// and that makes look-ups twice as fast), and not at all where a value is the one before it.
 pub(crate) struct Interner<'d, 'v> {
     dictionary: &'d mut Dictionary,
     numbers: &'d mut Vec<u32>,
+    last: Option<(&'v [u8], u32)>,
     group: [&'v [u8]; GROUP],
     len: usize,
 }
 
 impl<'d, 'v> Interner<'d, 'v> {
     pub(crate) fn new(dictionary: &'d mut Dictionary, numbers: &'d mut Vec<u32>) -> Self {
-        Self { dictionary, numbers, group: [&[]; GROUP], len: 0 }
+        Self { dictionary, numbers, last: None, group: [&[]; GROUP], len: 0 }
     }
 
     #[inline]
     pub(crate) fn push(&mut self, value: &'v [u8]) {
-        if self.dictionary.len() < WARM_FROM && self.len == 0 {
-            self.numbers.push(self.dictionary.intern(value));
+        if self.len > 0 || self.dictionary.len() >= WARM_FROM {
+            self.group[self.len] = value;
+            self.len += 1;
+            if self.len == GROUP {
+                self.flush();
+            }
             return;
         }
-        self.group[self.len] = value;
-        self.len += 1;
-        if self.len == GROUP {
-            self.flush();
-        }
+        let number = match self.last {
+            Some((last, number)) if last.len() == value.len() && same(last, value) => number,
+            _ => self.dictionary.intern(value, hash(value)),
+        };
+        self.last = Some((value, number));
+        self.numbers.push(number);
     }
 
     /// Looks up what is left.
     pub(crate) fn flush(&mut self) {
         let group = &self.group[..std::mem::take(&mut self.len)];
-        self.dictionary.warm(group);
-        for value in group {
-            self.numbers.push(self.dictionary.intern(value));
+        let mut hashes = [0; GROUP];
+        for (value, hashed) in group.iter().zip(&mut hashes) {
+            *hashed = hash(value);
+        }
+        self.dictionary.warm(&hashes[..group.len()]);
+        for (value, hash) in group.iter().zip(hashes) {
+            self.numbers.push(self.dictionary.intern(value, hash));
         }
     }
 }

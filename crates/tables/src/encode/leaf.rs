@@ -126,10 +126,14 @@ impl Leaf {
             }
             (Values::Dictionary { dictionary, numbers }, DataType::Int64) => {
                 let integers = array.as_primitive::<Int64Type>();
+                let bytes: Vec<[u8; 8]> =
+                    integers.values().iter().map(|integer| integer.to_le_bytes()).collect();
+                let mut interner = Interner::new(dictionary, numbers);
                 levels.each(nulls, rows, nullable, definition, |row| {
-                    numbers.push(dictionary.intern(&integers.value(row).to_le_bytes()));
+                    interner.push(&bytes[row]);
                     present += 1;
                 });
+                interner.flush();
             }
             (Values::Plain(bytes), DataType::Utf8) => {
                 let texts = array.as_string::<i32>();
