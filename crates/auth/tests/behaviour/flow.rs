@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::doubles::{Server, reply, token_reply};
 use async_trait::async_trait;
 use backstory_auth::{
-    ClientCredentialsFlow, Credentials, CredentialsSource, Error, ErrorKind, KeyType, SecretFile,
-    TokenEndpoint, TokenIssuer as _,
+    ClientCredentialsFlow, Credentials, CredentialsSource, Error, ErrorKind, KeyType, SecretFile, TokenCache,
+    TokenEndpoint, TokenIssuer as _, TokenSource as _,
 };
 use backstory_transport::{
     Body, CallClass, Error as TransportError, ErrorKind as TransportErrorKind, Request,
@@ -319,4 +319,16 @@ async fn a_refusal_weighs_more_than_a_secret_that_cannot_be_read_again() {
     let flow = ClientCredentialsFlow::new(server, &base(), TokenEndpoint::V1, once).unwrap();
     flow.issue().await.unwrap();
     assert_eq!(flow.issue().await.unwrap_err().kind(), ErrorKind::Rejected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_expires_in_the_life_of_a_jwt_is_counted_by_the_servers_own_date() {
+    // {"typ":"JWT","alg":"HS256"} . {"iat":1000000000,"exp":1000000500}
+    let jwt = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpYXQiOjEwMDAwMDAwMDAsImV4cCI6MTAwMDAwMDUwMH0.c2ln";
+    let server = Server::new(move |_, _| {
+        let reply = http::Response::builder().header("date", "Sun, 09 Sep 2001 01:48:20 GMT");
+        Ok(reply.body(Body::from(format!(r#"{{"access_token":"{jwt}"}}"#))).unwrap())
+    });
+    let token = TokenCache::new(flow(&server)).token().await.unwrap();
+    assert_eq!(token.remaining(), Some(Duration::from_secs(400)));
 }
