@@ -41,7 +41,7 @@ pub(crate) struct Common {
     /// Say more; twice for everything
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
-    /// Where the service is [default: https://api.people.ai, or BACKSTORY_BASE_URL]
+    /// Where the service is [default: BACKSTORY_BASE_URL, else the live service]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) base_url: Option<String>,
     /// The profile of the configuration file to use
