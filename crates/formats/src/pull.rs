@@ -4,9 +4,9 @@
 //! number that isn't a plain integer, half a surrogate pair, malformed JSON. What it gives up on is read again by
 //! serde_json, which decides; so this pass may refuse too much, but must never take what serde_json wouldn't.
 //!
-//! Measured against serde_json's own typed decoding into the same record: about 2.5 times its speed. Two things make it
-//! up: a key is guessed before it is read (the one that followed the present key last time), which saves finding its
-//! end and looking it up; and texts are scanned eight bytes at a time.
+//! It stands in front of serde_json because decoding was half of a conversion's time. Two things make it fast: a key is
+//! guessed before it is read (the one that followed the present key last time), which saves finding its end and looking
+//! it up; and texts are scanned eight bytes at a time.
 
 use std::borrow::Cow;
 use std::cell::Cell;

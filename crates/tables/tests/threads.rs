@@ -114,7 +114,7 @@ fn pages_of_every_kind_are_read_back_as_they_were_written() {
     use std::fmt::Write as _;
     // Dictionaries that pay, that are given up at once, and that are given up late; nulls in between; empty and long lists.
     let mut export = String::new();
-    for row in 0_u64..25_000 {
+    for row in 0_u64..30_000 {
         let location = if row < 21_000 { format!("room {}", row % 50) } else { format!("{row:0>300}") };
         let duration = if row % 7 == 0 { "null".to_owned() } else { (row % 9 * row % 900).to_string() };
         let people = (0..row % 5)

@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 const PAGE_BYTES: usize = 256 << 10;
 const PAGE_VALUES: usize = 20_000;
 /// A dictionary beyond this size is given up.
-const DICTIONARY_BYTES: usize = 1 << 20;
+const DICTIONARY_BYTES: usize = 2 << 20;
 /// What the Bloom filter of a row group is made for; it is folded to what the row group turns out to need.
 const BLOOM_VALUES: u64 = 1 << 16;
 pub(crate) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
