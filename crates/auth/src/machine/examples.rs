@@ -130,6 +130,15 @@ fn a_success_forgets_the_failures() {
 }
 
 #[test]
+fn a_pause_that_a_success_has_ended_does_not_come_back_with_the_clock() {
+    let mut cache = empty();
+    let pause = fail(&mut cache, seconds(100));
+    land(&mut cache, "a", seconds(100) + pause, LIFE);
+    cache.invalidate(1, seconds(100));
+    assert!(matches!(cache.ask(seconds(100)), Answer::Fetch(_)));
+}
+
+#[test]
 fn an_issuer_that_asks_for_a_pause_gets_it_within_reason() {
     let mut cache = empty();
     let flight = take_off(&mut cache, seconds(0));
@@ -192,6 +201,16 @@ fn a_cure_that_opened_something_is_healed_as_the_first() {
     cache.accepted(2);
     cache.invalidate(2, seconds(10));
     assert_eq!(served(&mut cache, seconds(10)), None);
+}
+
+#[test]
+fn that_an_old_token_opened_something_says_nothing_of_the_new_one() {
+    let mut cache = holding("a", seconds(0), LIFE);
+    cache.invalidate(1, seconds(10));
+    land(&mut cache, "b", seconds(10), LIFE);
+    cache.accepted(1);
+    cache.invalidate(2, seconds(10));
+    assert_eq!(served(&mut cache, seconds(10)), Some(("b", 2)));
 }
 
 #[test]

@@ -332,3 +332,12 @@ async fn without_expires_in_the_life_of_a_jwt_is_counted_by_the_servers_own_date
     let token = TokenCache::new(flow(&server)).token().await.unwrap();
     assert_eq!(token.remaining(), Some(Duration::from_secs(400)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_several_failures_the_refusal_by_the_server_counts() {
+    let locked = Vanishing(AtomicUsize::new(0), 0);
+    let flow = ClientCredentialsFlow::new(server_for(&[]), &base(), TokenEndpoint::V1, locked).unwrap();
+    let error = flow.stand_by(Credentials::new("key-2", "s2")).issue().await.unwrap_err();
+    assert_eq!((error.kind(), error.status().unwrap().as_u16()), (ErrorKind::Rejected, 401));
+    assert!(error.to_string().contains("the vault is locked; and ") && error.to_string().contains("`key-2`"));
+}
