@@ -10,7 +10,7 @@ use backstory_auth::{
 };
 use backstory_limits::UseLimits;
 use backstory_transport::{
-    Backoff, FullJitter, HttpService, RateLimit, RateLimiter, RateLimits, Retry, RetryBudget, Traced,
+    Backoff, FullJitter, HttpService, RateLimit, RateLimiter, RateLimits, Resume, Retry, RetryBudget, Traced,
 };
 use bytes::Bytes;
 use http::{Method, Request};
@@ -35,6 +35,7 @@ struct Inner {
     activities: Arc<dyn HttpService>,
     contacts: Arc<dyn HttpService>,
     backoff: Arc<dyn Backoff>,
+    resume: Resume,
     time: ServerTime,
     created: Mutex<HashSet<JobId>>,
 }
@@ -49,6 +50,7 @@ impl Client {
             activities: None,
             contacts: None,
             backoff: None,
+            resume: Resume::Never,
         }
     }
 
@@ -78,6 +80,10 @@ impl Client {
 
     pub(crate) fn backoff(&self) -> &Arc<dyn Backoff> {
         &self.0.backoff
+    }
+
+    pub(crate) fn resume(&self) -> Resume {
+        self.0.resume
     }
 
     pub(crate) fn time(&self) -> &ServerTime {
@@ -126,6 +132,7 @@ pub struct ClientBuilder {
     activities: Option<Arc<dyn TokenSource>>,
     contacts: Option<Arc<dyn TokenSource>>,
     backoff: Option<Arc<dyn Backoff>>,
+    resume: Resume,
 }
 
 impl ClientBuilder {
@@ -148,6 +155,15 @@ impl ClientBuilder {
     #[must_use]
     pub fn backoff(mut self, backoff: impl Backoff + 'static) -> Self {
         self.backoff = Some(Arc::new(backoff));
+        self
+    }
+
+    /// Whether a download that broke off asks for the rest only, by `Range`. Off unless said: nobody has said that the
+    /// service knows ranges (contract (j.19)). What isn't proven to be the rest of the same result is fetched anew, so this
+    /// is safe where it is of no use; but results then come uncompressed.
+    #[must_use]
+    pub fn resume_downloads(mut self, resume: bool) -> Self {
+        self.resume = if resume { Resume::IfRange } else { Resume::Never };
         self
     }
 
@@ -210,6 +226,7 @@ impl ClientBuilder {
             base: self.base,
             limits: self.limits,
             backoff: Arc::clone(&backoff),
+            resume: self.resume,
             time: ServerTime::default(),
             created: Mutex::default(),
         })))

@@ -79,24 +79,36 @@ impl BaseUrl {
         &self.0
     }
 
-    /// The jobs of an export API.
-    pub(crate) fn jobs(&self, endpoint: Endpoint) -> Result<Uri, Error> {
+    /// The jobs of an export API: where they are created and listed (contract (c), (d)).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Setup`] when no address can be made of it.
+    pub fn jobs(&self, endpoint: Endpoint) -> Result<Uri, Error> {
         self.join(&format!("{}/jobs", endpoint.path()))
     }
 
-    /// One job.
-    pub(crate) fn job(&self, endpoint: Endpoint, id: &JobId) -> Result<Uri, Error> {
+    /// One job: where its state is asked for.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Setup`] when no address can be made of it.
+    pub fn job(&self, endpoint: Endpoint, id: &JobId) -> Result<Uri, Error> {
         self.join(&format!("{}/jobs/{}", endpoint.path(), segment(id)))
     }
 
     /// The result of a job, or one part of it.
-    pub(crate) fn data(&self, endpoint: Endpoint, id: &JobId, fragment: Option<u32>) -> Result<Uri, Error> {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Setup`] when no address can be made of it.
+    pub fn data(&self, endpoint: Endpoint, id: &JobId, fragment: Option<u32>) -> Result<Uri, Error> {
         let query = fragment.map_or_else(String::new, |fragment| format!("?fragment={fragment}"));
         self.join(&format!("{}/jobs/{}/data{query}", endpoint.path(), segment(id)))
     }
 
     /// The address itself.
-    pub(crate) fn uri(&self) -> Result<Uri, Error> {
+    ///
+    /// # Errors
+    /// As [`jobs`](Self::jobs).
+    pub fn uri(&self) -> Result<Uri, Error> {
         self.join("")
     }
 

@@ -123,7 +123,8 @@ impl<R: Resource> ExportResult<R> {
             request.uri_mut().clone_from(&uri);
             request
         };
-        let mut download = Download::new(Arc::clone(self.client.shared_service::<R>()), request);
+        let mut download = Download::new(Arc::clone(self.client.shared_service::<R>()), request)
+            .resume(self.client.resume());
         if let Some(timeout) = self.stall_timeout {
             download = download.stall_timeout(timeout);
         }

@@ -37,6 +37,22 @@ async fn a_cut_download_goes_on_and_no_record_comes_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_the_rest_of_a_cut_download_is_asked_for_where_that_is_switched_on() {
+    let whole = || Scripted::ok(LINES).header("etag", "\"v1\"");
+    let rest = Scripted::reply(206, &LINES[40..])
+        .header("etag", "\"v1\"")
+        .header("content-range", &format!("bytes 40-{}/{}", LINES.len() - 1, LINES.len()));
+    for (resume, second) in [(true, rest), (false, whole())] {
+        let service = ScriptedService::new([whole().in_chunks(5).cut_at(40), second]);
+        let client = service::builder(&service).resume_downloads(resume).build().unwrap();
+        let (_, text) = client.activities().job("5").result().to_writer(Vec::new()).await.unwrap();
+        assert_eq!(text, LINES.as_bytes());
+        let asked = service.requests()[1].headers().get("range").cloned();
+        assert_eq!(asked.is_some(), resume, "{asked:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bad_row_is_an_error_behind_which_the_stream_goes_on() {
     let service = ScriptedService::new([Scripted::ok(LINES.replace("\"b\",", "\"b\" "))]);
     assert_eq!(uids(&service).await, [Ok("a".into()), Err(ErrorKind::BadRow), Ok("c".into())]);

@@ -37,6 +37,7 @@ const HTTPS_PROXIES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "al
 pub struct ReqwestService {
     client: reqwest::Client,
     reply_timeout: Duration,
+    follow_redirects: bool,
     situation: Situation,
 }
 
@@ -47,6 +48,7 @@ pub struct ReqwestServiceBuilder {
     ca_files: Vec<PathBuf>,
     connect_timeout: Duration,
     reply_timeout: Duration,
+    follow_redirects: bool,
     user_agent: String,
     proxy: Proxy,
 }
@@ -76,6 +78,7 @@ impl ReqwestService {
             ca_files: Vec::new(),
             connect_timeout: Duration::from_secs(10),
             reply_timeout: Duration::from_secs(60),
+            follow_redirects: true,
             user_agent: concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")).to_owned(),
             proxy: Proxy::FromEnvironment,
         }
@@ -116,6 +119,13 @@ impl ReqwestServiceBuilder {
     /// that it needs: a [`Download`](crate::Download) watches whether it flows.
     pub fn reply_timeout(mut self, timeout: Duration) -> Self {
         self.reply_timeout = timeout;
+        self
+    }
+
+    /// Whether redirects are followed, as [`ReqwestService`] says; they are unless told otherwise. Without it a redirect is
+    /// handed up as the response that it is, for callers who want to see it.
+    pub fn follow_redirects(mut self, follow: bool) -> Self {
+        self.follow_redirects = follow;
         self
     }
 
@@ -176,7 +186,12 @@ impl ReqwestServiceBuilder {
             };
             Error::new(ErrorKind::Setup, message).with_source(error)
         })?;
-        Ok(ReqwestService { client, reply_timeout: self.reply_timeout, situation })
+        Ok(ReqwestService {
+            client,
+            reply_timeout: self.reply_timeout,
+            follow_redirects: self.follow_redirects,
+            situation,
+        })
     }
 
     fn client(&self) -> Result<reqwest::ClientBuilder, Error> {
@@ -236,7 +251,8 @@ impl HttpService for ReqwestService {
         let mut redirects = 0;
         loop {
             // Only a request that may be redirected is kept; its body is empty, so that the copy costs little.
-            let kept = (target.0 == Method::GET).then(|| request.try_clone()).flatten();
+            let may_redirect = self.follow_redirects && target.0 == Method::GET;
+            let kept = may_redirect.then(|| request.try_clone()).flatten();
             let response = self.exchange(request, &target).await?;
             let Some((mut next, location)) = kept.zip(location(&response)) else {
                 return Ok(into_response(response, &target));

@@ -1,7 +1,7 @@
 //! A client over scripted replies, and the replies that a service would give.
 #![allow(dead_code, unreachable_pub)]
 
-use backstory_api::{BaseUrl, Client};
+use backstory_api::{BaseUrl, Client, ClientBuilder};
 use backstory_auth::FixedToken;
 use backstory_transport::{NoPause, Scripted, ScriptedService};
 
@@ -9,12 +9,14 @@ use backstory_transport::{NoPause, Scripted, ScriptedService};
 pub const SERVER_TIME: &str = "Fri, 06 Mar 2026 12:00:00 GMT";
 
 pub fn client(service: &ScriptedService) -> Client {
+    builder(service).build().unwrap()
+}
+
+pub fn builder(service: &ScriptedService) -> ClientBuilder {
     Client::builder(BaseUrl::parse("http://service.example").unwrap())
         .adapter(service.clone())
         .tokens(FixedToken::new("token-value").unwrap())
         .backoff(NoPause)
-        .build()
-        .unwrap()
 }
 
 pub fn json(status: u16, body: &str) -> Scripted {

@@ -67,6 +67,18 @@ async fn what_is_not_a_get_is_never_followed() {
 }
 
 #[tokio::test]
+async fn a_redirect_is_handed_up_when_none_are_to_be_followed() {
+    let server = Server::plain([to("302 F", "/there"), reply("200 OK", b"there")]).await;
+    let service = ReqwestService::builder().no_proxy().follow_redirects(false).build().unwrap();
+    let response = service.send(get(&server.url("/data"))).await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["location"]),
+        (302, &"/there".parse().unwrap())
+    );
+    assert_eq!(server.heard().len(), 1);
+}
+
+#[tokio::test]
 async fn a_redirect_without_an_address_and_a_304_are_handed_up() {
     for head in ["302 F", "304 N", "300 M\r\nlocation: /x"] {
         let server = Server::plain([reply(head, b"")]).await;
