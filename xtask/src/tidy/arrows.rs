@@ -18,6 +18,11 @@ const ROOMS: &[Room] = &[
     Room { name: SIMULATOR, below: &[] },
     Room { name: "backstory-auth", below: &["backstory-transport"] },
     Room { name: "backstory-tables", below: &["backstory-formats"] },
+    Room { name: "backstory-destination", below: &["backstory-tables", "backstory-formats"] },
+    Room {
+        name: "backstory-lake",
+        below: &["backstory-destination", "backstory-tables", "backstory-formats"],
+    },
     Room {
         name: "backstory-api",
         below: &["backstory-auth", "backstory-transport", "backstory-limits", "backstory-formats"],
@@ -31,6 +36,7 @@ const ROOMS: &[Room] = &[
             "backstory-limits",
             "backstory-formats",
             "backstory-tables",
+            "backstory-destination",
         ],
     },
     Room { name: "backstory-cli", below: LIBRARIES },
@@ -46,6 +52,8 @@ const LIBRARIES: &[&str] = &[
     "backstory-limits",
     "backstory-formats",
     "backstory-tables",
+    "backstory-destination",
+    "backstory-lake",
     SIMULATOR,
 ];
 
@@ -58,6 +66,8 @@ const LIBRARIES_AND_BINARY: &[&str] = &[
     "backstory-limits",
     "backstory-formats",
     "backstory-tables",
+    "backstory-destination",
+    "backstory-lake",
     SIMULATOR,
 ];
 

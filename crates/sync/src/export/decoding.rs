@@ -15,13 +15,13 @@ use backstory_tables::{
 
 use super::BadRowPolicy;
 use super::events::{Event, Observer};
-use super::landing::{Landed, Landing};
 use super::layout::{self, OutputFormat};
 use super::manifest::FileEntry;
 use super::pipe::Receiver;
 use super::window::Shared;
 use crate::error::{Error, ErrorKind};
 use crate::plan::Selection;
+use backstory_destination::{Landed, Landing};
 
 /// How many rows are decoded between two reports of progress.
 const PROGRESS_STEP: u64 = 5_000;

@@ -11,8 +11,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::landing::{fingerprint, replace};
 use crate::error::{Error, ErrorKind};
+use backstory_destination::{fingerprint, replace};
 
 /// The manifest's name below the export's folder.
 pub const MANIFEST: &str = "manifest.json";

@@ -2,7 +2,7 @@
 
 mod decoding;
 mod events;
-mod landing;
+
 mod layout;
 mod manifest;
 mod pipe;

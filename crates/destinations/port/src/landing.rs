@@ -10,8 +10,9 @@ use sha2::{Digest as _, Sha256};
 /// Big enough for few system calls, small enough for many files at once.
 const BUFFER: usize = 256 << 10;
 
-/// A file on its way.
-pub(super) struct Landing {
+/// A file on its way. Dropped before [`commit`](Self::commit), it leaves nothing behind.
+#[derive(Debug)]
+pub struct Landing {
     path: PathBuf,
     temporary: PathBuf,
     file: Option<BufWriter<File>>,
@@ -21,15 +22,19 @@ pub(super) struct Landing {
 
 /// A file that has landed.
 #[derive(Clone, Debug)]
-pub(super) struct Landed {
-    pub(super) bytes: u64,
-    /// In lower-case hex.
-    pub(super) sha256: String,
+pub struct Landed {
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 of its bytes, in lower-case hex.
+    pub sha256: String,
 }
 
 impl Landing {
     /// Begins a file that will be called `path`. Its folder is made where it is missing.
-    pub(super) fn begin(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn begin(path: &Path) -> io::Result<Self> {
         let temporary = temporary(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
@@ -38,8 +43,11 @@ impl Landing {
         Ok(Self { path: path.to_owned(), temporary, file: Some(file), hash: Sha256::new(), bytes: 0 })
     }
 
-    /// Gives the file its name, once it is on disk.
-    pub(super) fn commit(mut self) -> io::Result<Landed> {
+    /// Gives the file its name, once it is on disk. A file that had the name is replaced in one step.
+    ///
+    /// # Errors
+    /// The file system's; an earlier file of that name is as it was then.
+    pub fn commit(mut self) -> io::Result<Landed> {
         if let Some(file) = self.file.take() {
             let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
             file.sync_all()?;
@@ -75,14 +83,20 @@ impl Drop for Landing {
 }
 
 /// Writes a small file whole, or not at all.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// The file system's.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut landing = Landing::begin(path)?;
     landing.write_all(content)?;
     landing.commit().map(drop)
 }
 
-/// The hash and the length of a file.
-pub(super) fn fingerprint(path: &Path) -> io::Result<(String, u64)> {
+/// The SHA-256 (lower-case hex) and the length of a file.
+///
+/// # Errors
+/// The file system's.
+pub fn fingerprint(path: &Path) -> io::Result<(String, u64)> {
     let (mut file, mut hash, mut bytes) = (File::open(path)?, Sha256::new(), 0);
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -109,7 +123,7 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
