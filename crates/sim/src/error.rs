@@ -31,8 +31,8 @@ pub enum ErrorKind {
     Tls,
     /// A number or a time of the configuration is out of range.
     InvalidSetting,
-    /// A question about the truth was malformed.
-    InvalidQuestion,
+    /// A job was refused, as the API would refuse it.
+    Refused,
 }
 
 impl Error {

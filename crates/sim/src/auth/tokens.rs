@@ -150,6 +150,30 @@ impl Tokens {
         found.map(|(_, standing)| *standing = to).is_some()
     }
 
+    /// Whose token an `Authorization` header shows, however old it is.
+    pub(crate) fn owner(&self, header: Option<&str>) -> Option<String> {
+        self.claims(&mut self.state(), header).map(|claims| claims.sub)
+    }
+
+    /// What a token that we signed says.
+    fn claims(&self, state: &mut State, header: Option<&str>) -> Option<Claims> {
+        let (scheme, token) = header?.split_once(' ')?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let token = token.trim();
+        if let Some(known) = state.verified.get(token) {
+            return Some(known.clone());
+        }
+        let decoded = jsonwebtoken::decode::<Claims>(token.as_bytes(), &self.verify, &self.validation);
+        let claims = decoded.ok()?.claims;
+        if state.verified.len() >= REMEMBERED {
+            state.verified.clear();
+        }
+        state.verified.insert(token.to_owned(), claims.clone());
+        Some(claims)
+    }
+
     /// Judges an `Authorization` header for an API of `kind` that takes keys of type `wanted`; answers whose key it is.
     pub(crate) fn check(
         &self,
@@ -159,26 +183,8 @@ impl Tokens {
         now: Timestamp,
         switches: &Switches,
     ) -> Result<String, Denied> {
-        let token = header
-            .and_then(|text| text.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-            .map(|(_, token)| token.trim())
-            .ok_or(Denied::Unauthorized)?;
         let mut state = self.state();
-        let known = state.verified.get(token).cloned();
-        let claims = match known {
-            Some(claims) => claims,
-            None => {
-                let claims = jsonwebtoken::decode::<Claims>(token.as_bytes(), &self.verify, &self.validation)
-                    .map_err(|_| Denied::Unauthorized)?
-                    .claims;
-                if state.verified.len() >= REMEMBERED {
-                    state.verified.clear();
-                }
-                state.verified.insert(token.to_owned(), claims.clone());
-                claims
-            }
-        };
+        let claims = self.claims(&mut state, header).ok_or(Denied::Unauthorized)?;
         if claims.exp <= now.as_second() || (claims.kind != kind && !switches.is(Row::J32, "accepted")) {
             return Err(Denied::Unauthorized);
         }

@@ -32,6 +32,8 @@ pub struct FaultDecision {
     pub request: u64,
     /// The route, such as `data`.
     pub route: String,
+    /// Which job the request was about: 1 is the first that was created.
+    pub job: Option<u64>,
     /// The rule that fired: its name, or its effect and place in the plan.
     pub rule: String,
     /// The effect.
@@ -114,11 +116,14 @@ impl Engine {
             let decision = FaultDecision {
                 request: call.request,
                 route: call.route.as_str().to_owned(),
+                job: call.job,
                 rule: rule.label(index),
                 effect: rule.effect().to_string(),
                 seed,
             };
             let effect = rule.effect().clone();
+            let FaultDecision { request, route, rule, effect: name, seed, .. } = &decision;
+            tracing::info!(request, route, rule, effect = name, seed, "a fault");
             inner.counts[index].1 += 1;
             if inner.log.len() == LOG {
                 inner.log.pop_front();

@@ -271,9 +271,10 @@ impl Rule {
         };
         let resource = match text.resource.as_deref() {
             None => None,
-            Some("activities") => Some(Resource::Activities),
-            Some("contacts") => Some(Resource::Contacts),
-            Some(other) => return Err(format!("there is no resource `{other}`; use activities or contacts")),
+            Some(word) => Some(
+                Resource::read(word)
+                    .ok_or_else(|| format!("there is no resource `{word}`; use activities or contacts"))?,
+            ),
         };
         if text.probability.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
             return Err("`probability` lies between 0 and 1".to_owned());

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::record::JobUse;
 use super::request::{Request, Resource};
 use crate::clock::JobTime;
 use crate::export::Export;
@@ -69,6 +70,10 @@ pub(crate) struct Job {
     pub(crate) export: Option<Arc<Export>>,
     /// Something odd about how it is shown.
     pub(crate) quirk: Option<JobEffect>,
+    /// The id of the key that it was created with.
+    pub(crate) key: Arc<str>,
+    /// Whether the reply to its creation was lost.
+    pub(crate) reply_lost: bool,
     fate: JobFate,
     duration: JobTime,
     pool: Pool,
@@ -86,6 +91,8 @@ pub(crate) struct NewJob<'a> {
     pub(crate) duration: JobTime,
     /// What the fault engine does to it.
     pub(crate) effect: Option<JobEffect>,
+    /// Whether the reply to its creation will be lost.
+    pub(crate) reply_lost: bool,
 }
 
 /// Who shares the limits, row j.2.
@@ -108,6 +115,14 @@ pub(crate) struct Peaks {
     pub(crate) outstanding: usize,
 }
 
+impl Peaks {
+    fn rise_to(&mut self, now: Self) {
+        self.running = self.running.max(now.running);
+        self.queued = self.queued.max(now.queued);
+        self.outstanding = self.outstanding.max(now.running + now.queued);
+    }
+}
+
 /// All jobs of a simulator.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -116,6 +131,9 @@ pub(crate) struct Queue {
     running: Vec<usize>,
     queued: BTreeMap<Pool, VecDeque<usize>>,
     peaks: Peaks,
+    peaks_of_keys: BTreeMap<Arc<str>, Peaks>,
+    /// What was made of each job, by the ids of the keys.
+    uses: Vec<BTreeMap<String, JobUse>>,
 }
 
 /// Makes what a job delivers, at the moment it starts.
@@ -132,6 +150,8 @@ impl Queue {
             running: Vec::new(),
             queued: BTreeMap::new(),
             peaks: Peaks::default(),
+            peaks_of_keys: BTreeMap::new(),
+            uses: Vec::new(),
         }
     }
 
@@ -142,7 +162,7 @@ impl Queue {
         now: JobTime,
         starter: &impl Start,
     ) -> Result<&Job, Full> {
-        let NewJob { request, key, switches, duration, effect } = new;
+        let NewJob { request, key, switches, duration, effect, reply_lost } = new;
         self.settle(now, starter);
         let pool = match switches.value(Row::J2) {
             "resource" => Pool::Resource(request.resource()),
@@ -167,6 +187,8 @@ impl Queue {
                 _ => JobFate::Complete,
             },
             quirk: effect,
+            key: key.into(),
+            reply_lost,
             switches,
             phase: Phase::Queued,
             created: now,
@@ -177,8 +199,8 @@ impl Queue {
             pool,
             stuck,
         });
+        self.uses.push(BTreeMap::new());
         self.promote(now, starter);
-        self.note_peaks();
         // A job that takes no time has ended when its creation is answered.
         self.settle(now, starter);
         Ok(&self.jobs[index])
@@ -228,15 +250,63 @@ impl Queue {
     }
 
     fn note_peaks(&mut self) {
-        let (running, queued) = (self.running.len(), self.queued.values().map(VecDeque::len).sum::<usize>());
-        self.peaks.running = self.peaks.running.max(running);
-        self.peaks.queued = self.peaks.queued.max(queued);
-        self.peaks.outstanding = self.peaks.outstanding.max(running + queued);
+        let mut counts: BTreeMap<&Arc<str>, Peaks> = BTreeMap::new();
+        let mut all = Peaks::default();
+        for &index in &self.running {
+            counts.entry(&self.jobs[index].key).or_default().running += 1;
+            all.running += 1;
+        }
+        for &index in self.queued.values().flatten() {
+            counts.entry(&self.jobs[index].key).or_default().queued += 1;
+            all.queued += 1;
+        }
+        for (key, now) in counts {
+            self.peaks_of_keys.entry(Arc::clone(key)).or_default().rise_to(now);
+        }
+        self.peaks.rise_to(all);
+    }
+
+    /// Ends a job at once, whatever it was about to do; false when there is none, or it has ended.
+    pub(crate) fn end(&mut self, id: u64, phase: Phase, now: JobTime, starter: &impl Start) -> bool {
+        self.settle(now, starter);
+        let Some(index) = self.index(id).filter(|&index| !self.jobs[index].phase.is_terminal()) else {
+            return false;
+        };
+        self.running.retain(|&other| other != index);
+        self.queued.values_mut().for_each(|waiting| waiting.retain(|&other| other != index));
+        if phase == Phase::Completed && self.jobs[index].started.is_none() {
+            let export = starter.start(&self.jobs[index], now);
+            let job = &mut self.jobs[index];
+            (job.export, job.started) = (Some(export), Some(now));
+        }
+        let job = &mut self.jobs[index];
+        (job.phase, job.ended) = (phase, Some(now));
+        self.promote(now, starter);
+        true
+    }
+
+    /// Notes what the holder of a key makes of a job.
+    pub(crate) fn note_use(&mut self, id: u64, key: &str, change: impl FnOnce(&mut JobUse)) {
+        let Some(uses) = self.index(id).and_then(|index| self.uses.get_mut(index)) else { return };
+        match uses.get_mut(key) {
+            Some(used) => change(used),
+            None => change(uses.entry(key.to_owned()).or_default()),
+        }
+    }
+
+    /// What was made of a job, by the ids of the keys.
+    pub(crate) fn uses(&self, id: u64) -> BTreeMap<String, JobUse> {
+        self.index(id).and_then(|index| self.uses.get(index)).cloned().unwrap_or_default()
+    }
+
+    fn index(&self, id: u64) -> Option<usize> {
+        let index = usize::try_from(id.checked_sub(self.first_id)?).ok()?;
+        (index < self.jobs.len()).then_some(index)
     }
 
     /// A job by its id.
     pub(crate) fn job(&self, id: u64) -> Option<&Job> {
-        self.jobs.get(usize::try_from(id.checked_sub(self.first_id)?).ok()?)
+        self.index(id).map(|index| &self.jobs[index])
     }
 
     /// Which job an id belongs to; 1 is the first. An id that was not given yet counts as well.
@@ -251,5 +321,10 @@ impl Queue {
 
     pub(crate) fn peaks(&self) -> Peaks {
         self.peaks
+    }
+
+    /// The same of the jobs of each key.
+    pub(crate) fn peaks_of_keys(&self) -> impl Iterator<Item = (&str, Peaks)> {
+        self.peaks_of_keys.iter().map(|(key, peaks)| (&**key, *peaks))
     }
 }

@@ -2,16 +2,35 @@
 //! (j.26) to (j.28).
 
 use jiff::civil::Date;
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::switches::{Row, Switches};
 use crate::world::{ActivityType, ContactFilter, Day, day_of};
 
 /// What a job exports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Resource {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Resource {
+    /// Raw activities, contract (c).
     Activities,
+    /// Enriched contacts, contract (d).
     Contacts,
+}
+
+impl Resource {
+    /// The word in the paths of the API: `activities` or `contacts`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Activities => "activities",
+            Self::Contacts => "contacts",
+        }
+    }
+
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        [Self::Activities, Self::Contacts].into_iter().find(|known| known.as_str() == text)
+    }
 }
 
 /// How activities are selected, contract (c.1).
@@ -19,6 +38,15 @@ pub(crate) enum Resource {
 pub(crate) enum ActivityExport {
     Snapshot,
     Delta,
+}
+
+impl ActivityExport {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Delta => "delta",
+        }
+    }
 }
 
 /// The format of a file.

@@ -70,6 +70,9 @@ pub(super) enum End {
 struct File {
     stream: ExportStream,
     state: Arc<State>,
+    /// Whose file it is, and who asked for it.
+    job: u64,
+    key: String,
     sending: Sending,
     gzip: Option<GzEncoder<Vec<u8>>>,
     /// What was written and not yet sent.
@@ -85,13 +88,22 @@ impl Body {
         Self { content: Content::Full(bytes), place: None }
     }
 
-    /// A file of a job.
-    pub(super) fn file(state: &Arc<State>, stream: ExportStream, sending: Sending) -> Self {
+    /// A file of a job, for the holder of a key.
+    pub(super) fn file(
+        state: &Arc<State>,
+        stream: ExportStream,
+        sending: Sending,
+        job: u64,
+        key: &str,
+    ) -> Self {
         state.counters.count(|report| report.downloads_started += 1);
+        state.queue().note_use(job, key, |used| used.downloads_started += 1);
         let gzip = sending.gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
         let file = File {
             stream,
             state: Arc::clone(state),
+            job,
+            key: key.to_owned(),
             sending,
             gzip,
             ahead: Bytes::new(),
@@ -194,6 +206,7 @@ impl File {
         }
         self.finished = true;
         self.state.counters.count(|report| report.downloads_finished += 1);
+        self.state.queue().note_use(self.job, &self.key, |used| used.downloads_finished += 1);
     }
 
     /// Breaks the connection off after what was sent. The body stays unfinished until then, so that nothing ends it.

@@ -1,7 +1,8 @@
-//! The simulator's own paths, under `/_sim/`: truth, clock, report, switches, faults and keys. No token, no limits.
+//! The simulator's own paths, under `/_sim/`: truth, clock, report, jobs, switches, faults and keys. No token, no limits.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Response};
 use jiff::civil::{Date, DateTime};
@@ -10,11 +11,13 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::body::Body;
+use super::job_control::{JobEnd, Jobs};
 use super::reply;
 use super::state::State;
 use crate::auth::Standing;
 use crate::export::ExportStream;
 use crate::faults::Faults;
+use crate::jobs::Resource;
 use crate::switches::Switch;
 use crate::truth::{Truth, WindowKind};
 use crate::world::{ActivityType, Question};
@@ -37,10 +40,12 @@ pub(super) async fn respond(state: &Arc<State>, head: &http::request::Parts, bod
         (&Method::GET, "faults") => Ok(faults(state)),
         (&Method::POST, "faults") => set_faults(state, body).map(|()| faults(state)),
         (&Method::POST, "keys") => set_key(state, body),
+        (&Method::GET, "jobs") => Ok(jobs(state)),
+        (&Method::POST, "jobs") => set_jobs(state, body).map(|()| jobs(state)),
         _ => Ok(reply::error(
             404,
             "The simulator has GET /_sim/truth/activities, /_sim/truth/contacts, /_sim/truth/window, /_sim/report, \
-             GET and POST /_sim/clock, /_sim/switches, /_sim/faults, and POST /_sim/keys",
+             GET and POST /_sim/clock, /_sim/jobs, /_sim/switches, /_sim/faults, and POST /_sim/keys",
         )),
     };
     answer.unwrap_or_else(|why| reply::error(400, &why))
@@ -249,4 +254,44 @@ fn set_key(state: &State, body: &[u8]) -> Result<Response<Body>, String> {
         }
     }
     Ok(reply::json(200, &json!({"ok": true})))
+}
+
+fn jobs(state: &Arc<State>) -> Response<Body> {
+    reply::json(200, &serde_json::to_value(Jobs(Arc::clone(state)).list()).unwrap_or(Value::Null))
+}
+
+/// `{"create":"activities","key":ID,"body":{…}}`, `{"end":JOB_ID,"state":"Canceled"}` or `{"job_time":"10m"}`.
+fn set_jobs(state: &Arc<State>, body: &[u8]) -> Result<(), String> {
+    const ALLOWED: &str = "the body is {\"create\":\"activities\",\"key\":ID,\"body\":{…}}, \
+                           {\"end\":JOB_ID,\"state\":\"Canceled\"} or {\"job_time\":\"10m\"}";
+    let Ok(Value::Object(fields)) = serde_json::from_slice(body) else { return Err(ALLOWED.to_owned()) };
+    let jobs = Jobs(Arc::clone(state));
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).ok_or(ALLOWED);
+    let mut names: Vec<&str> = fields.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    match names[..] {
+        ["body", "create", "key"] => {
+            let resource = Resource::read(text("create")?).ok_or(ALLOWED)?;
+            jobs.create(text("key")?, resource, &fields["body"].to_string())
+                .map_err(|error| error.to_string())?;
+        }
+        ["end", "state"] => {
+            let id = &fields["end"];
+            let id = id.as_u64().or_else(|| id.as_str()?.parse().ok()).ok_or(ALLOWED)?;
+            let how = JobEnd::read(text("state")?).ok_or("`state` is Completed, Failed or Canceled")?;
+            if !jobs.end(id, how) {
+                return Err(format!("there is no job {id}, or it has ended"));
+            }
+        }
+        ["job_time"] => {
+            let length = match &fields["job_time"] {
+                Value::Null => None,
+                value => Some(read_duration(value.as_str().ok_or(ALLOWED)?)?),
+            };
+            let length = length.map(Duration::try_from).transpose();
+            jobs.set_job_time(length.map_err(|_| "`job_time` is not negative".to_owned())?);
+        }
+        _ => return Err(ALLOWED.to_owned()),
+    }
+    Ok(())
 }

@@ -7,13 +7,12 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::exports::{self, Asked};
+use super::bulk::{self, Asked, BulkRoute};
 use super::state::State;
 use super::wire::Control;
-use super::{control as own, downloads, reply, tokens};
-use crate::auth::{Denied, KeyType, TokenKind};
+use super::{control as own, oddities, reply, tokens};
+use crate::auth::{Denied, TokenKind};
 use crate::faults::{Call, Effect, Fault, RouteName};
-use crate::jobs::Resource;
 use crate::switches::Row;
 
 /// The most bytes that a request's body may have; real ones have a few hundred.
@@ -23,52 +22,27 @@ const MOST_BODY: usize = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Token(TokenKind),
-    Create(Resource),
-    List(Resource),
-    Status(Resource, String),
-    Data(Resource, String),
+    Bulk(BulkRoute),
     /// Anything else, an unsupported method included.
     Unknown,
 }
 
 impl Route {
     pub(super) fn of(method: &Method, path: &str) -> Self {
-        let is = |wanted: &Method| method == wanted;
-        match path {
-            "/auth/v1/tokens" if is(&Method::POST) => return Self::Token(TokenKind::V1),
-            "/v3/auth/tokens" if is(&Method::POST) => return Self::Token(TokenKind::V3),
-            _ => {}
-        }
-        let Some(rest) = path.strip_prefix("/pull/v1/export/") else { return Self::Unknown };
-        let (resource, rest) = match rest.split_once('/') {
-            Some(("activities", rest)) => (Resource::Activities, rest),
-            Some(("contacts", rest)) => (Resource::Contacts, rest),
-            _ => return Self::Unknown,
-        };
-        let parts: Vec<&str> = rest.split('/').collect();
-        match parts.as_slice() {
-            ["jobs"] if is(&Method::POST) => Self::Create(resource),
-            ["jobs"] if is(&Method::GET) => Self::List(resource),
-            ["jobs", id] if is(&Method::GET) && !id.is_empty() => Self::Status(resource, (*id).to_owned()),
-            ["jobs", id, "data"] if is(&Method::GET) => Self::Data(resource, (*id).to_owned()),
-            _ => Self::Unknown,
+        match (method, path) {
+            (&Method::POST, "/auth/v1/tokens") => Self::Token(TokenKind::V1),
+            (&Method::POST, "/v3/auth/tokens") => Self::Token(TokenKind::V3),
+            _ => BulkRoute::of(method, path).map_or(Self::Unknown, Self::Bulk),
         }
     }
 
-    /// The route's name in the report.
+    /// What the report calls it.
     fn name(&self, method: &Method, path: &str) -> String {
-        let resource = |resource: &Resource| match resource {
-            Resource::Activities => "activities",
-            Resource::Contacts => "contacts",
-        };
         match self {
             Self::Token(TokenKind::V1) => "POST /auth/v1/tokens".to_owned(),
             Self::Token(TokenKind::V3) => "POST /v3/auth/tokens".to_owned(),
-            Self::Create(of) => format!("POST /pull/v1/export/{}/jobs", resource(of)),
-            Self::List(of) => format!("GET /pull/v1/export/{}/jobs", resource(of)),
-            Self::Status(of, _) => format!("GET /pull/v1/export/{}/jobs/{{id}}", resource(of)),
-            Self::Data(of, _) => format!("GET /pull/v1/export/{}/jobs/{{id}}/data", resource(of)),
-            Self::Unknown if path.starts_with("/pull/v1/export/") || path.contains("/tokens") => {
+            Self::Bulk(route) => route.report_name(),
+            Self::Unknown if BulkRoute::is_below(path) || path.contains("/tokens") => {
                 format!("{method} (unsupported)")
             }
             Self::Unknown => "(unknown path)".to_owned(),
@@ -100,14 +74,15 @@ pub(super) async fn respond(
     let body = Limited::new(body, MOST_BODY).collect().await.map(http_body_util::Collected::to_bytes);
     let mut reply = match body {
         Err(_) => reply::error(400, "The body could not be read"),
-        Ok(_) if path.starts_with(STORAGE) => downloads::storage(&state, &head, &control).await,
+        Ok(_) if path.starts_with(STORAGE) => bulk::storage(&state, &head, &control).await,
         Ok(body) if path.starts_with("/_sim/") => own::respond(&state, &head, &body).await,
         Ok(body) => {
             let route = Route::of(&head.method, path);
-            note_oddities(&state, &route, &head);
+            oddities::note(&state, &route, &head, &body);
             let call = call(&state, &route, &head, number);
             let fault = state.faults.decide(&call, state.seed);
-            let reply = strike(&state, &route, &head, &body, fault, &control).await;
+            let received = Received { head: &head, body: &body, control: &control };
+            let reply = strike(&state, &route, &received, fault).await;
             let name = route.name(&head.method, path);
             // A lost reply counts as status 0.
             let status = reply.as_ref().map_or(0, |reply| reply.status().as_u16());
@@ -132,94 +107,87 @@ pub(super) async fn respond(
 /// The path under which files are found after a redirect (row j.22).
 pub(super) const STORAGE: &str = "/_sim/storage/";
 
-/// What the fault engine looks at.
-fn call(state: &State, route: &Route, head: &http::request::Parts, request: u64) -> Call {
-    let (name, resource, id) = match route {
-        Route::Token(_) => (RouteName::Token, None, None),
-        Route::Create(resource) => (RouteName::Create, Some(*resource), None),
-        Route::List(resource) => (RouteName::List, Some(*resource), None),
-        Route::Status(resource, id) => (RouteName::Status, Some(*resource), Some(id)),
-        Route::Data(resource, id) => (RouteName::Data, Some(*resource), Some(id)),
-        Route::Unknown => (RouteName::Unknown, None, None),
-    };
-    let queue = state.queue();
-    let job = match (name, id) {
-        (RouteName::Create, _) => Some(queue.jobs().len() as u64 + 1),
-        (_, id) => id.and_then(|id| id.parse().ok()).and_then(|id| queue.number(id)),
-    };
-    let fragment = downloads::fragment(head).ok().flatten();
-    Call { request, route: name, resource, job, fragment }
+/// A request as it came.
+#[derive(Clone, Copy)]
+struct Received<'a> {
+    head: &'a http::request::Parts,
+    body: &'a [u8],
+    control: &'a Control,
 }
 
-/// Counts as findings what the contract can't explain about a request on a known path; it is played all the same.
-fn note_oddities(state: &State, route: &Route, head: &http::request::Parts) {
-    let allowed: &[&str] = if matches!(route, Route::Data(..)) { &["fragment"] } else { &[] };
-    for pair in head.uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        let key = pair.split('=').next().unwrap_or("");
-        if !allowed.contains(&key) {
-            state.counters.finding(&format!("an unknown query parameter: {key}"));
+/// What the fault engine looks at.
+fn call(state: &State, route: &Route, head: &http::request::Parts, request: u64) -> Call {
+    let queue = state.queue();
+    let (route, resource, job) = match route {
+        Route::Token(_) => (RouteName::Token, None, None),
+        Route::Unknown => (RouteName::Unknown, None, None),
+        Route::Bulk(route) => {
+            let job = match route {
+                BulkRoute::Create(_) => Some(queue.jobs().len() as u64 + 1),
+                _ => route.job_id().and_then(|id| id.parse().ok()).and_then(|id| queue.number(id)),
+            };
+            (route.rule_name(), Some(route.resource()), job)
         }
-    }
-    if matches!(route, Route::Create(_))
-        && !text(head, header::CONTENT_TYPE).is_some_and(|text| text.starts_with("application/json"))
-    {
-        state.counters.finding("a create without Content-Type: application/json");
-    }
-    // A header that one connector's pages speak of and every other source contradicts (contract (a.5)).
-    if head.headers.contains_key("x-api-key") {
-        state.counters.finding("a header that the API does not know: x-api-key");
-    }
+    };
+    let fragment = bulk::fragment(head).ok().flatten();
+    Call { request, route, resource, job, fragment }
 }
 
 /// Plays a request as it is due, or as the fault has it.
 async fn strike(
     state: &Arc<State>,
     route: &Route,
-    head: &http::request::Parts,
-    body: &[u8],
+    request: &Received<'_>,
     fault: Option<Fault>,
-    control: &Control,
 ) -> Result<Response<Body>, Dropped> {
     match fault.as_ref().map(|fault| &fault.effect) {
         Some(Effect::DropBefore(close)) => {
-            control.end(*close);
+            request.control.end(*close);
             Err(Dropped)
         }
         Some(Effect::DropAfter(close)) => {
-            play(state, route, head, body, None, control).await;
-            control.end(*close);
+            play(state, route, request, None, true).await;
+            request.control.end(*close);
             Err(Dropped)
         }
         Some(Effect::Status(status)) => {
             if status.acted {
-                play(state, route, head, body, None, control).await;
+                play(state, route, request, None, true).await;
             }
             Ok(reply::faulty(status, state.clock.now()))
         }
-        _ => Ok(play(state, route, head, body, fault.as_ref(), control).await),
+        _ => Ok(play(state, route, request, fault.as_ref(), false).await),
     }
 }
 
 async fn play(
     state: &Arc<State>,
     route: &Route,
-    head: &http::request::Parts,
-    body: &[u8],
+    request: &Received<'_>,
     fault: Option<&Fault>,
-    control: &Control,
+    reply_lost: bool,
 ) -> Response<Body> {
-    if let Route::Token(kind) = route {
-        return tokens::mint(state, *kind, text(head, header::CONTENT_TYPE), body);
-    }
+    let Received { head, body, control } = *request;
+    let route = match route {
+        Route::Token(kind) => return tokens::mint(state, *kind, body),
+        Route::Bulk(route) => Some(route),
+        Route::Unknown => None,
+    };
     // Row j.34: everything but the token endpoints.
     let Some(place) = state.limit.admit() else {
-        state.counters.count(|report| report.rate_limited += 1);
+        let key = state.tokens.owner(text(head, header::AUTHORIZATION));
+        state.counters.rate_limited(key.as_deref());
         return reply::error(429, "Rate limit exceeded: 5 requests per second, 10 at once");
+    };
+    let Some(route) = route else {
+        state.counters.finding(&format!("{} {}", head.method, head.uri.path()));
+        return reply::not_found();
     };
     let mut reply = match authorise(state, route, head) {
         Ok(key) => {
-            let asked = Asked { head, body, key: &key, fault, control };
-            exports::respond(state, route, &asked).await
+            state.counters.of_key(&key, |report| report.requests += 1);
+            let asked = Asked { head, body, key: &key, fault, reply_lost, control };
+            bulk::respond(state, route, &asked).await
         }
         Err(refused) => *refused,
     };
@@ -230,25 +198,13 @@ async fn play(
 /// Whose key it is, or the refusal.
 fn authorise(
     state: &State,
-    route: &Route,
+    route: &BulkRoute,
     head: &http::request::Parts,
 ) -> Result<String, Box<Response<Body>>> {
-    let wanted = match route {
-        Route::Create(resource)
-        | Route::List(resource)
-        | Route::Status(resource, _)
-        | Route::Data(resource, _) => match resource {
-            Resource::Activities => KeyType::Activity,
-            Resource::Contacts => KeyType::Object,
-        },
-        Route::Token(_) | Route::Unknown => {
-            state.counters.finding(&format!("{} {}", head.method, head.uri.path()));
-            return Err(Box::new(reply::not_found()));
-        }
-    };
     let switches = state.switches();
     let header = text(head, header::AUTHORIZATION);
-    state.tokens.check(header, TokenKind::V1, wanted, state.clock.now(), &switches).map_err(|denied| {
+    let checked = state.tokens.check(header, TokenKind::V1, route.key_type(), state.clock.now(), &switches);
+    checked.map_err(|denied| {
         Box::new(match denied {
             Denied::Unauthorized => reply::error(401, "HTTP 401 Unauthorized"),
             Denied::WrongType => match switches.status(Row::J29) {
@@ -270,17 +226,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_told_apart_by_path_and_method() {
+    fn token_endpoints_and_apis_are_told_apart() {
         let route = |method: &str, path: &str| Route::of(&method.parse().unwrap(), path);
         assert_eq!(route("POST", "/auth/v1/tokens"), Route::Token(TokenKind::V1));
+        assert_eq!(route("POST", "/v3/auth/tokens"), Route::Token(TokenKind::V3));
         assert_eq!(route("GET", "/auth/v1/tokens"), Route::Unknown);
-        let jobs = "/pull/v1/export/activities/jobs";
-        assert_eq!(route("POST", jobs), Route::Create(Resource::Activities));
-        assert_eq!(route("GET", jobs), Route::List(Resource::Activities));
-        assert_eq!(route("DELETE", &format!("{jobs}/1")), Route::Unknown);
-        let contact = "/pull/v1/export/contacts/jobs/17/data";
-        assert_eq!(route("GET", contact), Route::Data(Resource::Contacts, "17".to_owned()));
-        assert_eq!(route("GET", "/pull/v1/export/leads/jobs"), Route::Unknown);
-        assert_eq!(route("GET", &format!("{jobs}/")), Route::Unknown);
+        assert!(matches!(route("GET", "/pull/v1/export/activities/jobs"), Route::Bulk(_)));
+        assert_eq!(route("GET", "/v0/public/activities"), Route::Unknown);
     }
 }

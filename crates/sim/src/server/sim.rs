@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::job_control::Jobs;
 use super::routes::respond;
 use super::state::State;
 use super::wire::{Control, Security};
@@ -103,6 +104,11 @@ impl Sim {
     /// The decisions of the fault engine so far, the latest 10,000 of them.
     pub fn fault_log(&self) -> Vec<FaultDecision> {
         self.state.faults.log()
+    }
+
+    /// The export jobs, to be looked at, added and ended.
+    pub fn jobs(&self) -> Jobs {
+        Jobs(Arc::clone(&self.state))
     }
 
     /// The API keys, to be paused and revoked.

@@ -31,7 +31,7 @@ pub(crate) struct State {
     pub(crate) seed: u64,
     queue: Mutex<Queue>,
     switches: Mutex<Switches>,
-    job_time: Option<Duration>,
+    job_time: Mutex<Option<Duration>>,
     records_per_fragment: u64,
     requests: AtomicU64,
 }
@@ -56,7 +56,7 @@ impl State {
             // Ids look like those in the sources, six digits, and increase.
             queue: Mutex::new(Queue::new(400_000 + keyed(seed, 0x1d5, 0, 0) % 100_000)),
             switches: Mutex::new(settings.switches),
-            job_time: settings.job_time,
+            job_time: Mutex::new(settings.job_time),
             records_per_fragment: settings.records_per_fragment,
             requests: AtomicU64::new(0),
         }
@@ -90,7 +90,8 @@ impl State {
 
     /// How long a job will run, in nanoseconds: as set, or a base with a seeded part and a part by size.
     pub(crate) fn duration_of(&self, request: &Request) -> JobTime {
-        if let Some(set) = self.job_time {
+        let set = *self.job_time.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(set) = set {
             return JobTime::try_from(set.as_nanos()).unwrap_or(JobTime::MAX);
         }
         let (from, to) = (day_of(request.from), day_of(request.to));
@@ -100,6 +101,11 @@ impl State {
         };
         let seeded = keyed(self.seed, 0x0ab7, from as u64, to as u64) % 150;
         JobTime::try_from(150 + seeded + records / 200).unwrap_or(0).saturating_mul(1_000_000)
+    }
+
+    /// How long new jobs run; `None` is by their size.
+    pub(crate) fn set_job_time(&self, job_time: Option<Duration>) {
+        *self.job_time.lock().unwrap_or_else(PoisonError::into_inner) = job_time;
     }
 
     /// The number of a request, from 1.
@@ -115,6 +121,12 @@ impl State {
         report.most_running = peaks.running as u64;
         report.most_queued = peaks.queued as u64;
         report.most_outstanding = peaks.outstanding as u64;
+        for (key, peaks) in queue.peaks_of_keys() {
+            let of_key = report.keys.entry(key.to_owned()).or_default();
+            of_key.most_running = peaks.running as u64;
+            of_key.most_queued = peaks.queued as u64;
+            of_key.most_outstanding = peaks.outstanding as u64;
+        }
         for job in queue.jobs() {
             *report.jobs.entry(job.phase.as_str().to_owned()).or_default() += 1;
         }

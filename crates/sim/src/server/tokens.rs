@@ -11,15 +11,7 @@ use crate::auth::TokenKind;
 use crate::switches::Row;
 
 /// Answers a call for a token.
-pub(super) fn mint(
-    state: &State,
-    kind: TokenKind,
-    content_type: Option<&str>,
-    body: &[u8],
-) -> Response<Body> {
-    if !content_type.is_some_and(|text| text.starts_with("application/x-www-form-urlencoded")) {
-        state.counters.finding("a token call without Content-Type: application/x-www-form-urlencoded");
-    }
+pub(super) fn mint(state: &State, kind: TokenKind, body: &[u8]) -> Response<Body> {
     let text = String::from_utf8_lossy(body);
     let field = |name: &str| {
         text.trim().split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::body::{Body, End, Sending};
-use super::exports::{RETENTION_DAYS, find};
-use super::reply;
-use super::routes::{STORAGE, text};
-use super::state::State;
-use super::wire::Control;
+use super::super::body::{Body, End, Sending};
+use super::super::reply;
+use super::super::routes::{STORAGE, text};
+use super::super::state::State;
+use super::super::wire::Control;
+use super::jobs::find;
+use super::{Asked, RETENTION_DAYS};
 use crate::export::{Export, ExportStream, Layout, Measure};
 use crate::faults::{Effect, Fault};
 use crate::jobs::{Job, Phase, Resource};
@@ -24,12 +25,14 @@ pub(super) struct Download<'a> {
     pub(super) head: &'a http::request::Parts,
     pub(super) fault: Option<&'a Fault>,
     pub(super) control: &'a Control,
+    /// Whose key it is.
+    pub(super) key: &'a str,
     /// Whether the API is asked, rather than the storage that it may redirect to (row j.22).
     pub(super) at_api: bool,
 }
 
 /// Serves a file at the place that /data redirects to (row j.22). It takes no token: who sends one gives it away.
-pub(super) async fn storage(
+pub(in crate::server) async fn storage(
     state: &Arc<State>,
     head: &http::request::Parts,
     control: &Control,
@@ -38,18 +41,23 @@ pub(super) async fn storage(
         state.counters.finding("a token was sent to the storage that /data redirects to");
     }
     let path = head.uri.path().strip_prefix(STORAGE).unwrap_or("");
-    let (resource, id) = match path.split_once('/') {
-        Some(("activities", id)) => (Resource::Activities, id),
-        Some(("contacts", id)) => (Resource::Contacts, id),
-        _ => return reply::not_found(),
-    };
+    let found = path.split_once('/').and_then(|(resource, id)| Some((Resource::read(resource)?, id)));
+    let Some((resource, id)) = found else { return reply::not_found() };
     match find(state, resource, id) {
-        Ok(job) => Download { state, job: &job, head, fault: None, control, at_api: false }.answer().await,
+        Ok(job) => {
+            let key = "(storage)";
+            Download { state, job: &job, head, fault: None, control, key, at_api: false }.answer().await
+        }
         Err(refused) => *refused,
     }
 }
 
-impl Download<'_> {
+impl<'a> Download<'a> {
+    pub(super) fn of(state: &'a Arc<State>, job: &'a Job, asked: &Asked<'a>) -> Self {
+        let Asked { head, fault, control, key, .. } = *asked;
+        Self { state, job, head, fault, control, key, at_api: true }
+    }
+
     fn effect(&self) -> Option<&Effect> {
         self.fault.map(|fault| &fault.effect)
     }
@@ -100,10 +108,7 @@ impl Download<'_> {
 
     /// The redirect of row j.22: another host for clients, this server in truth.
     fn to_storage(&self) -> Response<Body> {
-        let resource = match self.job.request.resource() {
-            Resource::Activities => "activities",
-            Resource::Contacts => "contacts",
-        };
+        let resource = self.job.request.resource().as_str();
         let query = self.head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let (scheme, port) = (self.state.scheme, self.state.port);
         let location = format!("{scheme}://localhost:{port}{STORAGE}{resource}/{}{query}", self.job.id);
@@ -177,7 +182,8 @@ impl Download<'_> {
 
     fn send(&self, export: &Export, stream: ExportStream, sending: Sending) -> Response<Body> {
         let labelled = sending.gzip && self.effect() != Some(&Effect::Gzip { labelled: false });
-        let mut reply = Response::new(Body::file(self.state, stream, sending));
+        let body = Body::file(self.state, stream, sending, self.job.id, self.key);
+        let mut reply = Response::new(body);
         let headers = reply.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(export.layout())));
         if labelled {
@@ -188,7 +194,7 @@ impl Download<'_> {
 }
 
 /// The `fragment` of a query.
-pub(super) fn fragment(head: &http::request::Parts) -> Result<Option<u64>, Box<Response<Body>>> {
+pub(in crate::server) fn fragment(head: &http::request::Parts) -> Result<Option<u64>, Box<Response<Body>>> {
     let pairs = head.uri.query().unwrap_or("").split('&');
     let given = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == "fragment");
     match given.map(|(_, value)| value.parse()) {

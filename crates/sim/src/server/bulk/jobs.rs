@@ -1,84 +1,85 @@
-//! The export endpoints: create, list and status. Sources: contract (c), (d), (j).
+//! Export jobs: create, list and status. Sources: contract (c.1), (c.2), (d.1), (d.2), (j).
 
 use std::sync::Arc;
 
 use http::Response;
 use serde_json::{Map, Value, json};
 
-use super::body::Body;
-use super::downloads::Download;
-use super::reply;
-use super::routes::Route;
-use super::state::State;
-use super::wire::Control;
+use super::super::body::Body;
+use super::super::reply;
+use super::super::state::State;
+use super::{Asked, RETENTION_DAYS};
 use crate::clock::JobTime;
-use crate::faults::{Effect, Fault, JobEffect};
-use crate::jobs::{ActivityExport, Full, Job, NewJob, Phase, Request, Resource, What};
+use crate::faults::{Effect, JobEffect};
+use crate::jobs::{Full, Job, NewJob, Phase, Request, Resource, What};
 use crate::switches::Row;
 use crate::world::day_at;
 
-/// Days that a file, and a job's place in the list, is kept: contract (b).
-pub(super) const RETENTION_DAYS: i64 = 10;
 const NANOS_A_SECOND: JobTime = 1_000_000_000;
 
-/// A request that was let through.
-pub(super) struct Asked<'a> {
-    pub(super) head: &'a http::request::Parts,
-    pub(super) body: &'a [u8],
-    /// Whose key it is.
-    pub(super) key: &'a str,
-    pub(super) fault: Option<&'a Fault>,
-    pub(super) control: &'a Control,
+/// Why there is no job: the status and the message of the refusal.
+#[derive(Debug)]
+pub(in crate::server) struct Refused {
+    status: u16,
+    pub(in crate::server) message: String,
 }
 
-/// Answers a request that was let through.
-pub(super) async fn respond(state: &Arc<State>, route: &Route, asked: &Asked<'_>) -> Response<Body> {
-    match route {
-        Route::Create(resource) => create(state, *resource, asked).await,
-        Route::List(resource) => list(state, *resource).await,
-        Route::Status(resource, id) => match find(state, *resource, id) {
-            Ok(job) => status(state, &job).await,
-            Err(refused) => *refused,
-        },
-        Route::Data(resource, id) => match find(state, *resource, id) {
-            Ok(job) => {
-                let Asked { head, fault, control, .. } = *asked;
-                Download { state, job: &job, head, fault, control, at_api: true }.answer().await
-            }
-            Err(refused) => *refused,
-        },
-        Route::Token(_) | Route::Unknown => reply::not_found(),
-    }
+/// Who asks for a job, and what becomes of it.
+pub(in crate::server) struct Asker<'a> {
+    /// The id of the key.
+    pub(in crate::server) key: &'a str,
+    pub(in crate::server) effect: Option<JobEffect>,
+    /// Whether the reply will be lost on its way.
+    pub(in crate::server) reply_lost: bool,
 }
 
-async fn create(state: &Arc<State>, resource: Resource, asked: &Asked<'_>) -> Response<Body> {
+/// Makes a job, or refuses to.
+pub(in crate::server) fn submit(
+    state: &State,
+    resource: Resource,
+    body: &[u8],
+    asker: &Asker<'_>,
+) -> Result<Job, Refused> {
     let switches = state.switches();
+    let Asker { key, effect, reply_lost } = *asker;
     let today = day_at(state.clock.now().as_second());
-    let (request, unknown) = Request::read(resource, asked.body, &switches, today);
+    let (request, unknown) = Request::read(resource, body, &switches, today);
     for field in unknown {
         state.counters.finding(&format!("an unknown field in a create: {field}"));
     }
-    let request = match request {
-        Ok(request) => request,
-        Err(refusal) => {
-            state.counters.refusal(&refusal.0);
-            return reply::error(400, &refusal.0);
-        }
-    };
+    let request = request.map_err(|refusal| {
+        state.counters.refusal(key, &refusal.0);
+        Refused { status: 400, message: refusal.0 }
+    })?;
     let duration = state.duration_of(&request);
+    let created = {
+        let mut queue = state.queue();
+        let now = state.clock.job_time();
+        let new = NewJob { request, key, switches, duration, effect, reply_lost };
+        queue.create(new, now, state).cloned()
+    };
+    match created {
+        Ok(job) => {
+            state.counters.job_created(key);
+            Ok(job)
+        }
+        Err(Full) => {
+            state.counters.refusal(key, "queue full");
+            let message = "Export job queue is full: the limit is 10 queued jobs".to_owned();
+            Err(Refused { status: switches.status(Row::J1), message })
+        }
+    }
+}
+
+/// Answers a create.
+pub(super) async fn create(state: &Arc<State>, resource: Resource, asked: &Asked<'_>) -> Response<Body> {
     let effect = match asked.fault.map(|fault| &fault.effect) {
         Some(Effect::Job(effect)) => Some(*effect),
         _ => None,
     };
-    let created = {
-        let mut queue = state.queue();
-        let now = state.clock.job_time();
-        let new = NewJob { request, key: asked.key, switches, duration, effect };
-        queue.create(new, now, &**state).cloned()
-    };
-    match created {
+    let asker = Asker { key: asked.key, effect, reply_lost: asked.reply_lost };
+    match submit(state, resource, asked.body, &asker) {
         Ok(job) => {
-            state.counters.count(|report| *report.jobs_created.entry(asked.key.to_owned()).or_default() += 1);
             let mut view = view(state, &job).await;
             if effect == Some(JobEffect::WrongEcho) {
                 view.insert("start_date".to_owned(), json!("2001-01-01"));
@@ -86,16 +87,12 @@ async fn create(state: &Arc<State>, resource: Resource, asked: &Asked<'_>) -> Re
             }
             reply::json(200, &Value::Object(view))
         }
-        Err(Full) => {
-            state.counters.refusal("queue full");
-            let message = "Export job queue is full: the limit is 10 queued jobs";
-            reply::error(switches.status(Row::J1), message)
-        }
+        Err(refused) => reply::error(refused.status, &refused.message),
     }
 }
 
 /// Rows j.6 and j.7, and the look-back of contract (b).
-async fn list(state: &Arc<State>, resource: Resource) -> Response<Body> {
+pub(super) async fn list(state: &Arc<State>, resource: Resource) -> Response<Body> {
     let switches = state.switches();
     if resource == Resource::Contacts && switches.is(Row::J6, "404") {
         state.counters.finding("GET /pull/v1/export/contacts/jobs, which no source knows");
@@ -139,7 +136,7 @@ pub(super) fn find(state: &State, resource: Resource, id: &str) -> Result<Job, B
 }
 
 /// Row j.33: just after its creation a job may not be seen.
-async fn status(state: &Arc<State>, job: &Job) -> Response<Body> {
+pub(super) async fn status(state: &Arc<State>, job: &Job) -> Response<Body> {
     let mut view = view(state, job).await;
     let age = state.clock.job_time() - job.created;
     if let Some(JobEffect::Invisible(seconds)) = job.quirk
@@ -172,11 +169,7 @@ async fn view(state: &State, job: &Job) -> Map<String, Value> {
     put("output_format", json!(request.output.as_str()));
     match &request.what {
         What::Activities { export, kind } => {
-            let export = match export {
-                ActivityExport::Snapshot => "snapshot",
-                ActivityExport::Delta => "delta",
-            };
-            put("export_type", json!(export));
+            put("export_type", json!(export.as_str()));
             put("activity_type", json!(kind.map_or("all", crate::ActivityType::as_str)));
             put("start_date", json!(request.from.to_string()));
             put("end_date", json!(request.to.to_string()));
