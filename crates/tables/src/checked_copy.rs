@@ -20,12 +20,23 @@ pub(crate) struct CheckedCopy<W> {
     /// is when its bytes are at hand.
     bad: Vec<(u64, u64)>,
     decided: u64,
+    /// A bad row has been cut out up to the carriage return that ended it; the newline that may follow is part of its end.
+    cut_at_return: bool,
 }
 
 impl<W: Write> CheckedCopy<W> {
     pub(crate) fn new(writer: W, format: SourceFormat, max_row_bytes: usize) -> Self {
         let (held, bad) = (Vec::new(), Vec::new());
-        Self { writer, format, max_held: max_row_bytes, held, held_at: 0, bad, decided: 0 }
+        Self {
+            writer,
+            format,
+            max_held: max_row_bytes,
+            held,
+            held_at: 0,
+            bad,
+            decided: 0,
+            cut_at_return: false,
+        }
     }
 
     /// A good row ended at this byte of the file.
@@ -55,6 +66,10 @@ impl<W: Write> CheckedCopy<W> {
             return Ok(());
         }
         self.held.extend_from_slice(chunk);
+        if std::mem::take(&mut self.cut_at_return) && chunk.starts_with(b"\n") {
+            self.held.drain(..1);
+            self.held_at += 1;
+        }
         self.settle(self.decided)?;
         if self.held.len() > self.max_held.saturating_add(chunk.len()) {
             // Only an overlong row, which will be bad, goes undecided for so long.
@@ -72,6 +87,11 @@ impl<W: Write> CheckedCopy<W> {
             let start = clamp(start, self);
             self.writer.write_all(&self.held[from..start.max(from)]).map_err(failed)?;
             from = clamp(end, self).max(from);
+            // A carriage return ends a row of CSV by itself; the newline behind it would stay as a blank line.
+            if self.held[..from].ends_with(b"\r") {
+                self.cut_at_return = from == self.held.len();
+                from += usize::from(self.held[from..].starts_with(b"\n"));
+            }
         }
         let end = clamp(end, self).max(from);
         self.writer.write_all(&self.held[from..end]).map_err(failed)?;

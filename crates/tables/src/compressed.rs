@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 /// Reads gzip and Zstandard as what they hold, and everything else as it is. Several compressed files one behind the other
-/// are one.
+/// are one. A compressed file that was cut off is an error where it ends.
 ///
 /// ```
 /// use std::io::Read;

@@ -18,6 +18,7 @@ use crate::csv_tables::CsvTables;
 use crate::encode::Layout;
 use crate::error::{Error, ErrorKind};
 use crate::origin::Origin;
+use crate::parallel_batches::BlockDecoder;
 use crate::parquet_file::{self, ParquetFile, ParquetOptions, ParquetTables};
 use crate::relational::explode;
 use crate::resource::{Resource, SourceFormat};
@@ -138,9 +139,9 @@ impl Conversion {
         self
     }
 
-    /// Decodes and encodes on this many threads, where the work can be divided: from JSON Lines to Parquet. Two
+    /// Decodes on this many threads, where the work can be divided: activities. On the way to Parquet they encode too. Two
     /// unless said, where there are two processors. What is written is the same for any number; each beyond the first needs
-    /// the memory of a row group.
+    /// the memory of a row group (Parquet), or a few MiB.
     #[must_use]
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = threads;
@@ -247,6 +248,10 @@ impl Conversion {
         mut take: impl FnMut(RecordBatch) -> Result<(), Error>,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
+        let divisible = (self.resource, self.format) == (Resource::Activities, SourceFormat::JsonLines);
+        if divisible && self.threads > NonZeroUsize::MIN {
+            return self.batches_on_threads(reader, take, bad_rows);
+        }
         let mut activities = ActivityBatchBuilder::new(&self.origin);
         let mut contacts = ContactBatchBuilder::new(&self.origin);
         let mut run = Run::new(self, bad_rows);
@@ -280,6 +285,29 @@ impl Conversion {
         }
         if !contacts.is_empty() {
             take(contacts.finish())?;
+        }
+        Ok(run.finish())
+    }
+
+    /// The way for JSON Lines on several threads.
+    fn batches_on_threads(
+        self,
+        mut reader: impl Read,
+        mut take: impl FnMut(RecordBatch) -> Result<(), Error>,
+        bad_rows: &mut BadRows,
+    ) -> Result<Summary, Error> {
+        let max_bad_rows = bad_rows.left().saturating_add(1);
+        let mut decoder = BlockDecoder::start(self.threads, &self.origin, self.max_row_bytes, max_bad_rows);
+        let mut run = Run::new(self, bad_rows);
+        let mut records = 0;
+        while let Some(block) = decoder.next_block(|buffer| run.read(&mut reader, buffer))? {
+            for bad in block.bad_rows {
+                run.bad_row(bad.error.behind_records(records), &bad.raw)?;
+            }
+            records += block.records;
+            run.summary.add(&block.summary);
+            run.report();
+            block.batches.into_iter().try_for_each(&mut take)?;
         }
         Ok(run.finish())
     }

@@ -34,9 +34,11 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod arrow_file;
 mod bad_rows;
 mod batch;
 mod batches;
+mod block;
 mod canonical;
 mod checked_copy;
 mod column;
@@ -52,8 +54,11 @@ mod extra_column;
 mod extra_json;
 mod generated;
 mod instant;
+mod json_lines_file;
 mod key;
 mod origin;
+mod output;
+mod parallel_batches;
 mod parquet_file;
 mod relational;
 mod resource;
@@ -64,6 +69,7 @@ mod schema;
 mod summary;
 mod version;
 
+pub use arrow_file::{ArrowFile, ArrowOptions};
 pub use bad_rows::BadRows;
 pub use batch::{ActivityBatchBuilder, ContactBatchBuilder};
 pub use batches::{ActivityBatches, ContactBatches};
@@ -76,8 +82,11 @@ pub use description::{
 };
 pub use error::{Error, ErrorKind};
 pub use origin::Origin;
+pub use output::{Output, OutputFormat};
+pub use parallel_batches::ParallelActivityBatches;
 pub use parquet_file::{Compression, ParquetFile, ParquetOptions, ParquetTables};
 pub use relational::{Relational, explode};
 pub use resource::{Resource, SourceFormat};
+pub use row_group::Shape;
 pub use schema::schema;
 pub use summary::Summary;

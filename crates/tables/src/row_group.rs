@@ -23,9 +23,9 @@ pub(crate) struct RowGroupEncoder {
     pub(crate) layouts: Vec<Layout>,
 }
 
-/// What the rows of a row group become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
+/// What rows of activities become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shape {
     /// One file of nested rows.
     Nested,
     /// Three files of flat ones: activities, participants, campaigns.

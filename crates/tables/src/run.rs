@@ -112,7 +112,7 @@ impl<'b> Run<'b> {
     }
 
     /// Fills the buffer, unless the input ends.
-    fn read(&mut self, reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Error> {
+    pub(crate) fn read(&mut self, reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Error> {
         let mut len = 0;
         while len < buffer.len() {
             if self.conversion.cancelled.as_ref().is_some_and(|cancelled| cancelled.load(Ordering::Relaxed)) {
@@ -133,7 +133,7 @@ impl<'b> Run<'b> {
         Ok(len)
     }
 
-    fn report(&mut self) {
+    pub(crate) fn report(&mut self) {
         let progress = Progress { bytes_in: self.summary.bytes_in, rows: self.summary.rows };
         if let Some(on_progress) = &mut self.conversion.on_progress {
             on_progress(progress);

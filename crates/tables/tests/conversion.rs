@@ -263,6 +263,19 @@ fn a_copy_leaves_out_bad_rows_and_nothing_else_however_it_is_read() {
 }
 
 #[test]
+fn a_copy_of_csv_leaves_out_bad_rows_with_their_line_ends_however_it_is_read() {
+    let export = "email,phone\r\na,1\r\nbad\r\nb,2\r\n\"x\",\"y\",z\r\nworse\r\n\r\nc,3\r\nworst\r\n";
+    for size in [1, 2, 3, 7, 10_000] {
+        let (mut copy, out) = (Vec::new(), Shared::default());
+        let summary = contacts(SourceFormat::Csv)
+            .copy_checked(Pieces(export.as_bytes(), size), &mut copy, &mut out.quarantine(10))
+            .unwrap();
+        assert_eq!(String::from_utf8(copy).unwrap(), "email,phone\r\na,1\r\nb,2\r\n\r\nc,3\r\n", "{size}");
+        assert_eq!((summary.rows, summary.bad_rows), (3, 4));
+    }
+}
+
+#[test]
 fn contacts_delivered_as_json_are_copied_as_json_lines() {
     let export = "{\"data\":[{\"email\":\"a\"}, 7 ,{\"email\":\"b\"}]}";
     let (mut copy, out) = (Vec::new(), Shared::default());

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex};
 use arrow_array::RecordBatch;
 use arrow_select::concat::concat_batches;
 use backstory_tables::{
-    BadRows, Compression, Conversion, ErrorKind, ParquetOptions, Resource, SourceFormat, Summary, schema,
+    ActivityBatches, BadRows, Compression, Conversion, Error, ErrorKind, ParallelActivityBatches,
+    ParquetOptions, Resource, SourceFormat, Summary, schema,
 };
 use examples::{ACTIVITIES, origin};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -29,7 +30,9 @@ impl Write for Shared {
 }
 
 /// What a conversion leaves behind: its file and quarantine, and what it reported.
-type Outcome = (Vec<u8>, Vec<u8>, Result<Summary, (ErrorKind, Option<backstory_formats::Position>, String)>);
+type Outcome = (Vec<u8>, Vec<u8>, Told);
+
+type Told = Result<Summary, (ErrorKind, Option<backstory_formats::Position>, String)>;
 
 fn convert(export: &[u8], threads: usize, max_bad_rows: u64) -> Outcome {
     let (mut file, quarantine) = (Vec::new(), Shared::default());
@@ -38,13 +41,37 @@ fn convert(export: &[u8], threads: usize, max_bad_rows: u64) -> Outcome {
     let summary = Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
         .with_max_row_bytes(5_000)
         .with_threads(NonZeroUsize::new(threads).unwrap())
-        .to_parquet(export, &mut file, &ParquetOptions::default().with_row_group_bytes(3_000), &mut bad_rows)
-        .map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-            (error.kind(), error.position(), format!("{error}: {cause}"))
-        });
+        .to_parquet(export, &mut file, &ParquetOptions::default().with_row_group_bytes(3_000), &mut bad_rows);
     let quarantined = quarantine.0.lock().unwrap().clone();
-    (file, quarantined, summary)
+    (file, quarantined, told(summary))
+}
+
+/// Like [`convert`], to batches.
+fn batches_of(export: &[u8], threads: usize, max_bad_rows: u64) -> (Vec<RecordBatch>, Vec<u8>, Told) {
+    let (mut batches, quarantine) = (Vec::new(), Shared::default());
+    let out = quarantine.clone();
+    let mut bad_rows = BadRows::quarantine(max_bad_rows, move || Ok(Box::new(out)));
+    let take = |batch| {
+        batches.push(batch);
+        Ok(())
+    };
+    let summary = Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
+        .with_max_row_bytes(5_000)
+        .with_threads(NonZeroUsize::new(threads).unwrap())
+        .to_batches(export, take, &mut bad_rows);
+    let quarantined = quarantine.0.lock().unwrap().clone();
+    (batches, quarantined, told(summary))
+}
+
+fn told(result: Result<Summary, Error>) -> Told {
+    result.map_err(|error| {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        (error.kind(), error.position(), format!("{error}: {cause}"))
+    })
+}
+
+fn together(batches: &[RecordBatch]) -> RecordBatch {
+    concat_batches(&schema(Resource::Activities), batches).unwrap()
 }
 
 /// All rows of a file, in every column.
@@ -107,6 +134,50 @@ fn a_reader_that_fails_midway_ends_the_conversion() {
             .unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Read);
     }
+}
+
+#[test]
+fn batches_drawn_from_several_threads_are_those_of_one_in_order() {
+    // Several blocks, and lines longer than one.
+    let long = format!("{{\"uid\":\"long\",\"subject\":\"{}\"}}\n", "x".repeat(3 << 20));
+    let export = format!("{}{long}{}{long}", ACTIVITIES.repeat(3_000), ACTIVITIES.repeat(1_500));
+    let one: Vec<_> = ActivityBatches::new(export.as_bytes(), &origin()).map(Result::unwrap).collect();
+    let expected = together(&one);
+    let mut shapes = Vec::new();
+    for threads in [1, 2, 5] {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        let batches: Vec<_> =
+            ParallelActivityBatches::new(export.as_bytes(), &origin(), threads).map(Result::unwrap).collect();
+        assert_eq!(together(&batches), expected);
+        shapes.push(batches.iter().map(RecordBatch::num_rows).collect::<Vec<_>>());
+    }
+    assert!(shapes[0].len() > 5 && shapes.iter().all(|shape| *shape == shapes[0]), "{shapes:?}");
+}
+
+#[test]
+fn an_error_comes_behind_the_batches_before_it_and_ends_the_iteration() {
+    let good = ACTIVITIES.repeat(3_000);
+    let two = NonZeroUsize::new(2).unwrap();
+    let mut rows = 0;
+    let mut error = None;
+    let export = format!("{good}{{\"uid\":\n{good}");
+    let mut batches = ParallelActivityBatches::new(export.as_bytes(), &origin(), two);
+    for batch in &mut batches {
+        match batch {
+            Ok(batch) => rows += batch.num_rows(),
+            Err(found) => error = Some(found),
+        }
+    }
+    let error = error.unwrap();
+    assert_eq!((error.kind(), error.position().unwrap().record), (ErrorKind::BadRow, 9_001));
+    assert_eq!(error.position().unwrap().byte, good.len() as u64);
+    assert!((1..9_000).contains(&rows) && batches.next().is_none(), "{rows}");
+
+    let cut = format!("{good}{{\"uid\"");
+    let last = ParallelActivityBatches::new(cut.as_bytes(), &origin(), two).last().unwrap();
+    assert!(last.unwrap_err().is_suspect_file());
+    // Batches that nobody draws are no burden to anybody.
+    drop(ParallelActivityBatches::new(good.as_bytes(), &origin(), two).next());
 }
 
 #[test]
@@ -213,17 +284,22 @@ proptest! {
             prop_assert!(one == convert(export.as_bytes(), threads, max_bad_rows), "{threads} threads");
         }
         // The straight way is the reference.
-        let (mut batches, mut bad_rows) = (Vec::new(), BadRows::quarantine(max_bad_rows, || Ok(Box::new(io::sink()))));
-        let straight = Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
-            .with_max_row_bytes(5_000)
-            .to_batches(export.as_bytes(), |batch| { batches.push(batch); Ok(()) }, &mut bad_rows);
+        let (batches, quarantine, straight) = batches_of(export.as_bytes(), 1, max_bad_rows);
+        for threads in [2, 4] {
+            let on_threads = batches_of(export.as_bytes(), threads, max_bad_rows);
+            prop_assert_eq!((&on_threads.1, &on_threads.2), (&quarantine, &straight), "{} threads", threads);
+            if straight.is_ok() {
+                prop_assert_eq!(together(&on_threads.0), together(&batches));
+            }
+        }
+        prop_assert_eq!(&quarantine, &one.1);
         match (straight, one.2) {
             (Ok(straight), Ok(threaded)) => {
                 prop_assert_eq!(straight, threaded);
-                prop_assert_eq!(concat_batches(&schema(Resource::Activities), &batches).unwrap(), rows(one.0));
+                prop_assert_eq!(together(&batches), rows(one.0));
             }
             (Err(straight), Err(threaded)) => {
-                prop_assert_eq!((straight.kind(), straight.position()), (threaded.0, threaded.1));
+                prop_assert_eq!(straight, threaded);
             }
             (straight, threaded) => prop_assert!(false, "{straight:?} but {threaded:?}"),
         }
