@@ -131,8 +131,9 @@ impl Builder {
         self
     }
 
-    /// What goes wrong, and when; nothing unless said.
+    /// What goes wrong, and when; nothing unless said. The plan's own switches are set as by [`switch`](Self::switch).
     pub fn faults(mut self, faults: Faults) -> Self {
+        faults.switches().iter().for_each(|switch| self.switches.apply(*switch));
         self.faults = faults;
         self
     }

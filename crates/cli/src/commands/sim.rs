@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use backstory_sim::{Faults, Key, Sim, Switch};
+use backstory_sim::{Builder, Faults, Key, Sim, Switch};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -49,9 +49,20 @@ pub(crate) struct SimArgs {
     /// sim-object, sim-insight and sim-key, all with the secret sim-secret]
     #[arg(long = "key", value_name = "TYPE:ID:SECRET")]
     keys: Vec<String>,
-    /// What to play where the contract is open, jN=VALUE; may be repeated
-    #[arg(long = "switch", value_name = "jN=VALUE")]
+    /// What to play where the contract is open: jN=VALUE, or a TOML file with a table [switches]; may be repeated
+    #[arg(long = "switch", value_name = "jN=VALUE|FILE")]
     switches: Vec<String>,
+    /// How long a token lives by the world's clock [default: 2h]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    token_life: Option<Duration>,
+    /// The most records in one fragment of a file
+    #[arg(long, default_value_t = 25_000, value_name = "N")]
+    records_per_fragment: u64,
+    /// Serve HTTPS, with a certificate made on the spot; its authority's certificate is written to this file, for a
+    /// client's BACKSTORY_CA_BUNDLE
+    #[cfg(feature = "sim-tls")]
+    #[arg(long, value_name = "FILE")]
+    tls: Option<std::path::PathBuf>,
     /// List the switches with their values, and end
     #[arg(long)]
     list_switches: bool,
@@ -77,12 +88,16 @@ pub(crate) async fn run(common: &Common, args: &SimArgs) -> Result<Exit, Failure
     if args.list_switches {
         return list_switches(common);
     }
-    let usage = |error: backstory_sim::Error| Failure::usage(error.to_string());
+    let usage = |error: backstory_sim::Error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+        Failure::usage(format!("{error}{}", cause.unwrap_or_default()))
+    };
     let mut builder = Sim::builder()
         .port(args.port)
         .seed(args.seed)
         .activities(args.activities)
         .contacts(args.contacts)
+        .records_per_fragment(args.records_per_fragment)
         .rate_limit(args.rate_limit == OnOff::On);
     if let Some(now) = args.now {
         builder = builder.now(now);
@@ -96,11 +111,19 @@ pub(crate) async fn run(common: &Common, args: &SimArgs) -> Result<Exit, Failure
     for key in &args.keys {
         builder = builder.key(key.parse::<Key>().map_err(usage)?);
     }
-    for switch in &args.switches {
-        builder = builder.switch(Switch::parse(switch).map_err(usage)?);
-    }
+    // A plan of faults may set switches too; those of the command line count.
     if let Some(faults) = &args.faults {
         builder = builder.faults(Faults::load(faults).map_err(usage)?);
+    }
+    for text in &args.switches {
+        builder = Switch::load(text).map_err(usage)?.into_iter().fold(builder, Builder::switch);
+    }
+    if let Some(life) = args.token_life {
+        builder = builder.token_life(life);
+    }
+    #[cfg(feature = "sim-tls")]
+    if let Some(authority) = &args.tls {
+        builder = builder.tls(authority);
     }
     let sim = builder.start().await.map_err(|error| {
         let exit = if error.is_usage() { Exit::Usage } else { Exit::Failed };

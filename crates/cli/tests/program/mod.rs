@@ -45,7 +45,8 @@ impl Service {
         let mut url = String::new();
         BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
         // Without one, the binary would turn to the live service.
-        assert!(url.starts_with("http://127.0.0.1:"), "the simulator has not started");
+        let serves = ["http://127.0.0.1:", "https://127.0.0.1:"].iter().any(|start| url.starts_with(start));
+        assert!(serves, "the simulator has not started");
         Self { process, url: url.trim().to_owned() }
     }
 

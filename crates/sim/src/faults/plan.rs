@@ -8,9 +8,10 @@ use super::Call;
 use super::effect::{BodyKind, Close, Effect, JobEffect, Position, RecordEffect, RetryAfter, StatusFault};
 use crate::error::{Error, ErrorKind};
 use crate::jobs::Resource;
+use crate::switches::Switch;
 use crate::world::scale;
 
-/// A plan of faults: rules, each of a match and an effect.
+/// A plan of faults: rules, each of a match and an effect, and the switches that are set with them.
 ///
 /// ```
 /// use backstory_sim::Faults;
@@ -26,6 +27,9 @@ use crate::world::scale;
 ///     probability = 0.2
 ///     effect = "cut"          # at a byte that the seed decides
 ///     close = "fin"
+///
+///     [switches]              # set when the plan comes into force
+///     j1 = 503
 ///     "#,
 /// )?;
 /// assert!(Faults::preset("chaos").is_ok());
@@ -36,6 +40,7 @@ use crate::world::scale;
 pub struct Faults {
     name: String,
     seed: Option<u64>,
+    switches: Vec<Switch>,
     rules: Vec<Rule>,
 }
 
@@ -76,7 +81,8 @@ impl Faults {
     /// Reads a plan from TOML.
     ///
     /// # Errors
-    /// What is not TOML, or not a plan ([`ErrorKind::InvalidFaults`]); the text names the place and what is allowed.
+    /// What is not TOML, or not a plan ([`ErrorKind::InvalidFaults`]); an unknown switch ([`ErrorKind::InvalidSwitch`]).
+    /// The text names the place and what is allowed.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         let plan: PlanText = toml::from_str(text)
             .map_err(|cause| invalid("a fault plan could not be read".to_owned()).caused(cause))?;
@@ -88,7 +94,8 @@ impl Faults {
                 Rule::read(rule).map_err(|why| invalid(format!("rule {} of a fault plan: {why}", index + 1)))
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { name: plan.name.unwrap_or_else(|| "custom".to_owned()), seed: plan.seed, rules })
+        let name = plan.name.unwrap_or_else(|| "custom".to_owned());
+        Ok(Self { name, seed: plan.seed, switches: Switch::from_table(&plan.switches)?, rules })
     }
 
     /// A preset by its name, or the plan of a TOML file.
@@ -115,6 +122,11 @@ impl Faults {
 
     pub(crate) fn seed(&self) -> Option<u64> {
         self.seed
+    }
+
+    /// The switches that the plan sets when it comes into force.
+    pub(crate) fn switches(&self) -> &[Switch] {
+        &self.switches
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {
@@ -160,6 +172,8 @@ impl RouteName {
 struct PlanText {
     name: Option<String>,
     seed: Option<u64>,
+    #[serde(default)]
+    switches: toml::Table,
     #[serde(default)]
     rule: Vec<RuleText>,
 }

@@ -230,7 +230,7 @@ fn set_faults(state: &State, body: &[u8]) -> Result<(), String> {
             format!("{error}{}", cause.unwrap_or_default()).replace('\n', " ")
         })?,
     };
-    state.faults.set(plan);
+    state.set_faults(plan);
     Ok(())
 }
 

@@ -96,9 +96,9 @@ impl Sim {
         self.state.set_switch(switch);
     }
 
-    /// Puts a plan of faults in force from now on.
+    /// Puts a plan of faults in force from now on, and sets its switches.
     pub fn set_faults(&self, faults: Faults) {
-        self.state.faults.set(faults);
+        self.state.set_faults(faults);
     }
 
     /// The decisions of the fault engine so far, the latest 10,000 of them.

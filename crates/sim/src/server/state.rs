@@ -8,7 +8,7 @@ use crate::auth::Tokens;
 use crate::clock::{Clock, JobTime};
 use crate::error::Error;
 use crate::export::Export;
-use crate::faults::Engine;
+use crate::faults::{Engine, Faults};
 use crate::jobs::{Job, Queue, Request, Resource, Start};
 use crate::rate_limit::RateLimit;
 use crate::report::{Counters, Report};
@@ -79,6 +79,12 @@ impl State {
         let switches = texts.iter().map(|text| Switch::parse(text)).collect::<Result<Vec<_>, _>>()?;
         switches.into_iter().for_each(|switch| self.set_switch(switch));
         Ok(())
+    }
+
+    /// Puts a plan of faults in force, and sets its switches.
+    pub(crate) fn set_faults(&self, plan: Faults) {
+        plan.switches().iter().for_each(|switch| self.set_switch(*switch));
+        self.faults.set(plan);
     }
 
     /// The queue as it stands now.

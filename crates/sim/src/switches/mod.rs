@@ -75,6 +75,48 @@ impl Switch {
         })
     }
 
+    /// `jN=VALUE`, or the name of a TOML file whose table `[switches]` holds several.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse) and [`from_toml`](Self::from_toml); a file that can't be read.
+    pub fn load(text_or_file: &str) -> Result<Vec<Self>, Error> {
+        if text_or_file.contains('=') {
+            return Ok(vec![Self::parse(text_or_file)?]);
+        }
+        let text = std::fs::read_to_string(text_or_file).map_err(|cause| {
+            let why = format!("`{text_or_file}` is neither jN=VALUE nor a TOML file that can be read");
+            Error::new(ErrorKind::InvalidSwitch, why).caused(cause)
+        })?;
+        Self::from_toml(&text)
+    }
+
+    /// Reads the table `[switches]` of a TOML text; whatever else stands there is not looked at, so that the text may be
+    /// a plan of [`Faults`](crate::Faults) as well.
+    ///
+    /// ```
+    /// use backstory_sim::Switch;
+    /// let switches = Switch::from_toml("[switches]\nj1 = 503\nj36 = \"number\"")?;
+    /// assert_eq!(switches[1].to_string(), "j36=number");
+    /// # Ok::<(), backstory_sim::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What is not TOML, has no such table, or holds an unknown row or value ([`ErrorKind::InvalidSwitch`]).
+    pub fn from_toml(text: &str) -> Result<Vec<Self>, Error> {
+        let refuse = |why: &str| Error::new(ErrorKind::InvalidSwitch, why.to_owned());
+        let table: toml::Table =
+            toml::from_str(text).map_err(|cause| refuse("switches could not be read").caused(cause))?;
+        let rows = table.get("switches").and_then(toml::Value::as_table);
+        Self::from_table(
+            rows.ok_or_else(|| refuse("there is no table `[switches]` with lines such as j1 = 503"))?,
+        )
+    }
+
+    pub(crate) fn from_table(rows: &toml::Table) -> Result<Vec<Self>, Error> {
+        let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        rows.iter().map(|(row, value)| Self::parse(&format!("{row}={}", text(value)))).collect()
+    }
+
     /// The table of all switches.
     pub fn list() -> &'static [SwitchRow] {
         ROWS
@@ -171,6 +213,23 @@ mod tests {
             assert_eq!(ROWS[row as usize].row, name);
         }
         assert_eq!(Row::J44 as usize + 1, ROWS.len());
+    }
+
+    #[test]
+    fn a_file_holds_several_beside_a_plan_of_faults() {
+        let read = |text: &str| Switch::from_toml(text).map_err(|error| error.to_string());
+        let text = "[switches]\nj1 = 503\nj33 = \"hidden:5\"\n[[rule]]\neffect = \"cut\"";
+        let texts: Vec<String> = read(text).unwrap().iter().map(Switch::to_string).collect();
+        assert_eq!(texts, ["j1=503", "j33=hidden:5"]);
+        assert!(read("[switches]\nj1 = 418").unwrap_err().contains("429, 400"));
+        assert!(read("j1 = 503").unwrap_err().contains("[switches]"));
+        assert!(read("j1 =").unwrap_err().contains("could not be read"));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("switches.toml");
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(Switch::load(file.to_str().unwrap()).unwrap().len(), 2);
+        assert_eq!(Switch::load("j1=503").unwrap().len(), 1);
+        assert!(Switch::load("/nowhere.toml").unwrap_err().to_string().contains("neither jN=VALUE nor"));
     }
 
     #[test]
