@@ -25,6 +25,7 @@ mod delivered;
 mod delivery;
 mod destination;
 mod error;
+mod fail_point;
 mod landing;
 mod url;
 
@@ -32,5 +33,6 @@ pub use delivered::{Delivered, Proof, Proving};
 pub use delivery::{Delivery, DeliveryKind, DeliveryRecord, FragmentRecord, PartOf, Window};
 pub use destination::{Committed, Destination, Digest, Finding, HistoryEntry, Load};
 pub use error::{Error, ErrorKind};
+pub use fail_point::fail_point;
 pub use landing::{Landed, Landing, fingerprint, replace};
 pub use url::DestinationUrl;
