@@ -37,7 +37,8 @@ struct Inner {
     backoff: Arc<dyn Backoff>,
     resume: Resume,
     time: ServerTime,
-    created: Mutex<HashSet<JobId>>,
+    /// The jobs that attempts of this process have created.
+    claimed: Mutex<HashSet<JobId>>,
 }
 
 impl Client {
@@ -104,17 +105,18 @@ impl Client {
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = self.0.base.jobs(R::ENDPOINT)?;
-        let reply = exchange::json(self.service::<R>(), &self.0.time, &operation, request).await?;
-        exchange::jobs(&operation, reply)
+        let reply = exchange::json(self.service::<R>(), &self.0.time, &operation, request).await;
+        exchange::jobs(&operation, reply.map_err(Error::about_no_job)?)
     }
 
-    pub(crate) fn remember(&self, id: &JobId) {
-        self.0.created.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+    /// Takes a job for one attempt of this process. False when another attempt has taken it before.
+    pub(crate) fn claim(&self, id: &JobId) -> bool {
+        self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone())
     }
 
-    /// Whether this process created the job, and so knows which attempt it belongs to.
-    pub(crate) fn remembers(&self, id: &JobId) -> bool {
-        self.0.created.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    /// Whether an attempt of this process has taken the job.
+    pub(crate) fn has_claimed(&self, id: &JobId) -> bool {
+        self.0.claimed.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 }
 
@@ -228,7 +230,7 @@ impl ClientBuilder {
             backoff: Arc::clone(&backoff),
             resume: self.resume,
             time: ServerTime::default(),
-            created: Mutex::default(),
+            claimed: Mutex::default(),
         })))
     }
 

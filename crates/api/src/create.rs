@@ -33,6 +33,8 @@ pub(crate) trait CreationBody: Serialize {
     fn differs_from(&self, job: &Job) -> Option<String>;
     /// Whether a listed job has exactly the parameters that were asked.
     fn is_equal_to(&self, job: &Job) -> bool;
+    /// The form that the result is asked for in.
+    fn format(&self) -> &str;
 }
 
 impl CreationBody for ActivitiesExportRequest {
@@ -50,6 +52,10 @@ impl CreationBody for ActivitiesExportRequest {
             && job.end_date.is_some();
         told && self.differs_from(job).is_none()
     }
+
+    fn format(&self) -> &str {
+        self.output_format.as_str()
+    }
 }
 
 impl CreationBody for ContactsExportRequest {
@@ -61,6 +67,10 @@ impl CreationBody for ContactsExportRequest {
     /// Contacts jobs can't be listed (contract (j.6)), so none is ever recognised.
     fn is_equal_to(&self, _: &Job) -> bool {
         false
+    }
+
+    fn format(&self) -> &str {
+        self.output_format.as_str()
     }
 }
 
@@ -85,7 +95,7 @@ pub(crate) async fn create<R: Resource>(
 ) -> Result<ExportJob<R>, Error> {
     let operation = format!("create an export job for {}", R::NAME);
     let request = request::<R>(client, &operation, body)?;
-    let attempt = Attempt { server_time: client.time().get(), begun: Instant::now() };
+    let attempt = Attempt { server_time: client.time().fresh(), begun: Instant::now() };
     let job = match send::<R>(client, &operation, request).await {
         Outcome::Created(job) => *job,
         Outcome::Refused(error) => return Err(error),
@@ -97,12 +107,12 @@ pub(crate) async fn create<R: Resource>(
             return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(error));
         }
     };
-    client.remember(&job.job_id);
+    client.claim(&job.job_id);
     if let Some(difference) = body.differs_from(&job) {
         let message = format!("the service made a job with {difference}");
         return Err(Error::new(ErrorKind::EchoMismatch, operation, message).with_job(job));
     }
-    Ok(ExportJob::created(client.clone(), job))
+    Ok(ExportJob::created(client.clone(), job, body.format()))
 }
 
 /// Creates a job; while the queue is full, waits and asks again.
@@ -166,7 +176,7 @@ async fn send<R: Resource>(client: &Client, operation: &str, request: Request<By
         let full = is_queue_full(&refusal);
         // A server that failed, or gave up on its own time, may have acted before that.
         let ambiguous = matches!(refusal.status.as_u16(), 408 | 500..=599);
-        let error = Error::from_refusal(operation, refusal);
+        let error = Error::from_refusal(operation, refusal).about_no_job();
         return match (full, ambiguous) {
             (true, _) => Outcome::Refused(error.with_kind(ErrorKind::QueueFull)),
             (false, true) => Outcome::Unknown(error),
@@ -204,7 +214,8 @@ struct Attempt {
 }
 
 impl Attempt {
-    /// The earliest creation time that a job of this attempt can have, by the server's clock.
+    /// The earliest creation time that a job of this attempt can have, by the server's clock: what it told just before the
+    /// attempt, else what it tells now, less the time since.
     fn earliest(&self, server_now: Option<Timestamp>) -> Option<Timestamp> {
         let since = self.server_time.or_else(|| {
             let elapsed = SignedDuration::try_from(self.begun.elapsed()).ok()?;
@@ -232,15 +243,22 @@ async fn settle<R: Resource>(
             Ok(jobs) => {
                 seen_list = true;
                 let earliest = attempt.earliest(client.time().get());
-                let found = jobs.into_iter().find(|job| {
-                    body.is_equal_to(job)
-                        && !matches!(job.state, Some(JobState::Failed | JobState::Canceled))
-                        && !client.remembers(&job.job_id)
-                        && job.job_created_time.zip(earliest).is_some_and(|(made, since)| made >= since)
-                });
-                if let Some(job) = found {
-                    tracing::info!(job = %job.job_id, "found the job of the lost reply");
-                    return Ok(job);
+                let mut undated = None;
+                for job in jobs.into_iter().filter(|job| is_candidate(body, job)) {
+                    match job.job_created_time.zip(earliest) {
+                        Some((made, since)) if made >= since && client.claim(&job.job_id) => {
+                            tracing::info!(job = %job.job_id, "found the job of the lost reply");
+                            return Ok(job);
+                        }
+                        None if !client.has_claimed(&job.job_id) => undated = Some(job.job_id),
+                        _ => {}
+                    }
+                }
+                if let Some(id) = undated.filter(|_| conclusive) {
+                    let message = format!(
+                        "the reply was lost, and nothing tells whether job {id}, which asks for the same, came of it"
+                    );
+                    return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(lost));
                 }
                 if conclusive {
                     let message =
@@ -262,4 +280,9 @@ async fn settle<R: Resource>(
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_LOOK);
     }
+}
+
+/// Whether a listed job may be the one that was asked for. One that ended badly is of no use.
+fn is_candidate(body: &impl CreationBody, job: &Job) -> bool {
+    body.is_equal_to(job) && !matches!(job.state, Some(JobState::Failed | JobState::Canceled))
 }

@@ -27,6 +27,7 @@ struct Inner {
     message: String,
     job: Option<Box<Job>>,
     refusal: Option<Box<Refusal>>,
+    request_id: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -50,8 +51,11 @@ pub enum ErrorKind {
     BadRequest,
     /// The job queue is full (contract (j.1)). Nothing was created; wait for a job to end.
     QueueFull,
-    /// There is no such job (404), or the service doesn't know the method.
+    /// There is no such job (404).
     JobNotFound,
+    /// The service doesn't know the call at all: a 404 on an address that names no job (contract (b)). The base URL may be
+    /// wrong, or the key of another API type (contract (j.29)).
+    Unsupported,
     /// The job was created moments ago and is not visible yet (contract (j.33)).
     NotVisibleYet,
     /// The job ended as `Failed`.
@@ -91,8 +95,15 @@ impl Error {
             message: message.into(),
             job: None,
             refusal: None,
+            request_id: None,
             source: None,
         }))
+    }
+
+    /// The id that the service gave a request whose reply can't be used, though its status was a good one.
+    pub(crate) fn with_request_id(mut self, id: Option<String>) -> Self {
+        self.0.request_id = id;
+        self
     }
 
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -159,6 +170,14 @@ impl Error {
         self
     }
 
+    /// What it means where the address names no job: a 404 can't be about a missing one then.
+    pub(crate) fn about_no_job(self) -> Self {
+        match self.kind() {
+            ErrorKind::JobNotFound => self.with_kind(ErrorKind::Unsupported),
+            _ => self,
+        }
+    }
+
     /// Which class of failure this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -185,13 +204,17 @@ impl Error {
         self.0.refusal.as_deref()
     }
 
-    /// The id that the service gave the refused request, for a talk with its support.
+    /// The id that the service gave the request (contract (j.39)), for a talk with its support.
     pub fn request_id(&self) -> Option<&str> {
-        self.0.refusal.as_ref()?.request_id.as_deref()
+        let refused = self.0.refusal.as_ref().and_then(|refusal| refusal.request_id.as_deref());
+        refused.or(self.0.request_id.as_deref())
     }
 
     /// How often the request was tried; at least 1.
     pub fn attempts(&self) -> u32 {
+        if let Some(refusal) = &self.0.refusal {
+            return refusal.attempts;
+        }
         let mut cause = self.source();
         while let Some(error) = cause {
             if let Some(error) = error.downcast_ref::<backstory_transport::Error>() {
@@ -230,6 +253,9 @@ impl Error {
     /// What a person should do next.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self.0.kind {
+            ErrorKind::BadRequest if self.0.job_id.is_some() => {
+                "check the job's id and resource (activities or contacts)"
+            }
             ErrorKind::Unauthorized => {
                 "check the key and its secret with `backstory auth check`; the key may be paused, revoked, or of another API type (activities need an Activity key, contacts an Object key)"
             }
@@ -240,6 +266,9 @@ impl Error {
             ErrorKind::QueueFull => "wait until some export jobs have ended; other programs share the queue",
             ErrorKind::JobNotFound => {
                 "check the job's id and resource (activities or contacts), and that the key is of that type; jobs leave the list after 10 days"
+            }
+            ErrorKind::Unsupported => {
+                "check the base URL, and that the key is of the right API type: activities need an Activity key, contacts an Object key"
             }
             ErrorKind::DeadlinePassed | ErrorKind::NotVisibleYet => {
                 "the job goes on at the service; wait for it with `backstory jobs wait ID`, then `backstory jobs download ID`"
@@ -255,9 +284,19 @@ impl Error {
             }
             ErrorKind::Unavailable => "check the base URL, the network and the proxy, and run it again later",
             ErrorKind::NotCompleted => "wait for the job first",
+            ErrorKind::ResultMissing => {
+                "fetch the whole result instead of a fragment, or create the same export again"
+            }
+            ErrorKind::BadReply => {
+                "check that the base URL is the API's own, with no gateway or proxy that answers in its place; look at the job with `backstory jobs show ID`"
+            }
+            ErrorKind::BadRow => "what the service sent can be looked at with `backstory jobs download ID`",
+            ErrorKind::EchoMismatch => {
+                "the job goes on at the service and can't be canceled; report this to the service's support"
+            }
+            ErrorKind::Setup => "correct the setting that is named",
             ErrorKind::Destination => "make room, or choose another folder, and run it again",
             ErrorKind::BadDownload => "run it again; the result is kept for 10 days",
-            _ => return None,
         })
     }
 }

@@ -1,11 +1,13 @@
 //! One request and its reply: sending, reading bounded JSON, and remembering what time the server says it is.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use backstory_transport::{HttpService, Refusal, Request, Response, http_date};
+use backstory_transport::{HttpService, Refusal, Request, Response, http_date, request_id};
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::generated::Job;
@@ -15,19 +17,31 @@ const MAX_REPLY_BYTES: usize = 32 << 20;
 /// How much of a reply that can't be understood is shown.
 const SHOWN: usize = 200;
 
-/// The server's time, as its last reply told it.
+/// For how long the server's time, once told, is good enough to date an attempt by.
+const FRESH: Duration = Duration::from_secs(10);
+
+/// The server's time as its last reply told it, and when that came.
 #[derive(Debug, Default)]
-pub(crate) struct ServerTime(Mutex<Option<Timestamp>>);
+pub(crate) struct ServerTime(Mutex<Option<(Timestamp, Instant)>>);
 
 impl ServerTime {
     pub(crate) fn get(&self) -> Option<Timestamp> {
+        self.last().map(|(time, _)| time)
+    }
+
+    /// As [`get`](Self::get), if it was told moments ago.
+    pub(crate) fn fresh(&self) -> Option<Timestamp> {
+        self.last().filter(|(_, told)| told.elapsed() < FRESH).map(|(time, _)| time)
+    }
+
+    fn last(&self) -> Option<(Timestamp, Instant)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, headers: &HeaderMap) {
         let date = headers.get(http::header::DATE).and_then(|date| date.to_str().ok());
         if let Some(now) = date.and_then(http_date) {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
         }
     }
 }
@@ -55,9 +69,11 @@ pub(crate) async fn json(
     if !response.status().is_success() {
         return Err(Error::from_refusal(operation, Refusal::read(response).await));
     }
+    let request_id = request_id(response.headers());
     let whole = response.into_body().collect(MAX_REPLY_BYTES).await;
     let whole =
-        whole.map_err(|error| Error::from_transport(operation, error).with_kind(ErrorKind::Unavailable))?;
+        whole.map_err(|error| Error::from_transport(operation, error).with_kind(ErrorKind::Unavailable));
+    let whole = whole.map_err(|error| error.with_request_id(request_id.clone()))?;
     serde_json::from_slice(&whole).map_err(|error| {
         let text = String::from_utf8_lossy(&whole);
         let shown: String = text.trim().chars().take(SHOWN).collect();
@@ -66,7 +82,7 @@ pub(crate) async fn json(
         } else {
             format!("the service's answer isn't JSON: {shown}")
         };
-        Error::new(ErrorKind::BadReply, operation, message).with_source(error)
+        Error::new(ErrorKind::BadReply, operation, message).with_source(error).with_request_id(request_id)
     })
 }
 

@@ -1,14 +1,12 @@
-//! `ExportJob`: a handle on a job, from any process and at any later time: poll, wait, watch.
+//! `ExportJob`: a handle on a job, from any process and at any later time: poll, wait, and the way to its result.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_core::Stream;
-use futures_util::stream;
 use http::{Method, Request};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
@@ -16,7 +14,8 @@ use crate::exchange;
 use crate::generated::{Job, JobState};
 use crate::resource::Resource;
 use crate::result::ExportResult;
-use crate::wait::{Pauses, VISIBILITY_GRACE, WaitPolicy};
+use crate::states::JobStates;
+use crate::wait::{VISIBILITY_GRACE, WaitPolicy};
 use crate::wire::JobId;
 
 /// A handle on one export job. Cheap to clone; dropping it changes nothing at the service.
@@ -25,22 +24,36 @@ pub struct ExportJob<R> {
     id: JobId,
     /// When this process saw it created; a job that was attached to by id has none.
     created: Option<Instant>,
-    /// What the service said of it when it was created or listed.
+    /// What the service said of it when it was created.
     described: Option<Job>,
+    /// What the service said of it last; clones of the handle share it.
+    seen: Arc<Mutex<Option<Job>>>,
+    /// The form of the result, where this process has asked for it.
+    asked_format: Option<String>,
     resource: PhantomData<R>,
 }
 
 impl<R: Resource> ExportJob<R> {
     pub(crate) fn attached(client: Client, id: JobId) -> Self {
-        Self { client, id, created: None, described: None, resource: PhantomData }
+        Self {
+            client,
+            id,
+            created: None,
+            described: None,
+            seen: Arc::default(),
+            asked_format: None,
+            resource: PhantomData,
+        }
     }
 
-    pub(crate) fn created(client: Client, job: Job) -> Self {
+    pub(crate) fn created(client: Client, job: Job, asked_format: &str) -> Self {
         Self {
             client,
             id: job.job_id.clone(),
             created: Some(Instant::now()),
+            seen: Arc::new(Mutex::new(Some(job.clone()))),
             described: Some(job),
+            asked_format: Some(asked_format.to_owned()),
             resource: PhantomData,
         }
     }
@@ -64,7 +77,8 @@ impl<R: Resource> ExportJob<R> {
     /// [`ErrorKind::JobNotFound`] when there is none, and the errors of any call.
     pub async fn poll(&self) -> Result<Job, Error> {
         let operation = format!("ask for the state of the {} export job", R::NAME);
-        let uri = self.client.base().job(R::ENDPOINT, &self.id)?;
+        let uri =
+            self.client.base().job(R::ENDPOINT, &self.id).map_err(|error| error.with_job_id(&self.id))?;
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = Method::GET;
         *request.uri_mut() = uri;
@@ -80,6 +94,7 @@ impl<R: Resource> ExportJob<R> {
             let message = format!("the service answered with job {} instead", job.job_id);
             return Err(Error::new(ErrorKind::BadReply, operation, message).with_job_id(&self.id));
         }
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(job.clone());
         Ok(job)
     }
 
@@ -98,40 +113,58 @@ impl<R: Resource> ExportJob<R> {
     /// which the job goes on and can be attached to by its id; [`ErrorKind::JobNotFound`]; and the last poll's error when
     /// polls have failed for the policy's `outage`.
     pub async fn wait_with(&self, policy: &WaitPolicy, mut on_state: impl FnMut(&Job)) -> Result<Job, Error> {
-        let mut watch = Watch::new(self.clone(), policy.clone());
-        while let Some(job) = watch.next().await? {
+        let mut states = self.clone().into_stream(policy.clone());
+        while let Some(job) = states.next_state().await? {
             on_state(&job);
             if let Some(end) = self.end_of(job) {
                 return end;
             }
         }
-        // A watch ends only behind a job that has ended.
-        Err(Error::new(ErrorKind::BadReply, self.waiting(), "the watch ended before the job did"))
+        // The states end only behind a job that has ended.
+        let message = "its states ended before it did";
+        Err(Error::new(ErrorKind::BadReply, self.waiting(), message).with_job_id(&self.id))
     }
 
     /// Every answer about the job, as it is waited for; the last one is its end, `Failed` and `Canceled` included.
-    pub fn watch(&self, policy: WaitPolicy) -> impl Stream<Item = Result<Job, Error>> + Send + use<R> {
-        stream::try_unfold(Watch::new(self.clone(), policy), |mut watch| async move {
-            Ok(watch.next().await?.map(|job| (job, watch)))
-        })
+    pub fn into_stream(self, policy: WaitPolicy) -> JobStates<R> {
+        JobStates::new(self, policy)
     }
 
     /// The result of the job, to download or to read record by record. It is there once the job has completed.
+    ///
+    /// What the service said of the job last, to this handle or a clone of it, is what tells an expired result from a
+    /// missing one; for a job that was attached to by its id, [`poll`](Self::poll) or [`wait`](Self::wait) first.
     pub fn result(&self) -> ExportResult<R> {
-        ExportResult::new(self.client.clone(), self.id.clone(), self.described.clone())
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        ExportResult::new(self.clone(), seen)
     }
 
     /// The result of the job as the service described it last; what it says of the job's times tells an expired file
     /// from a missing one.
     pub fn result_of(&self, job: &Job) -> ExportResult<R> {
-        ExportResult::new(self.client.clone(), self.id.clone(), Some(job.clone()))
+        ExportResult::new(self.clone(), Some(job.clone()))
     }
 
-    fn is_new(&self) -> bool {
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The form of the result as this process has asked for it, else as `job` tells.
+    pub(crate) fn format<'j>(&'j self, job: Option<&'j Job>) -> Option<&'j str> {
+        self.asked_format.as_deref().or_else(|| job?.output_format.as_deref())
+    }
+
+    /// Whether it was created so recently that the service may not show it yet.
+    pub(crate) fn is_new(&self) -> bool {
         self.created.is_some_and(|created| created.elapsed() < VISIBILITY_GRACE)
     }
 
-    fn waiting(&self) -> String {
+    /// Whether this process created it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.created.is_some()
+    }
+
+    pub(crate) fn waiting(&self) -> String {
         format!("wait for the {} export job", R::NAME)
     }
 
@@ -163,6 +196,8 @@ impl<R> Clone for ExportJob<R> {
             id: self.id.clone(),
             created: self.created,
             described: self.described.clone(),
+            seen: Arc::clone(&self.seen),
+            asked_format: self.asked_format.clone(),
             resource: PhantomData,
         }
     }
@@ -171,100 +206,5 @@ impl<R> Clone for ExportJob<R> {
 impl<R: Resource> fmt::Debug for ExportJob<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExportJob").field("resource", &R::NAME).field("id", &self.id).finish_non_exhaustive()
-    }
-}
-
-/// A wait in progress.
-struct Watch<R> {
-    job: ExportJob<R>,
-    policy: WaitPolicy,
-    pauses: Pauses,
-    begun: Instant,
-    /// Since when polls have been failing without a good one between.
-    failing_since: Option<Instant>,
-    /// A job that was attached to may have ended long ago, so it is asked about at once.
-    ask_at_once: bool,
-    ended: bool,
-}
-
-impl<R: Resource> Watch<R> {
-    fn new(job: ExportJob<R>, policy: WaitPolicy) -> Self {
-        let pauses = policy.pauses();
-        let ask_at_once = job.created.is_none();
-        Self { job, policy, pauses, begun: Instant::now(), failing_since: None, ask_at_once, ended: false }
-    }
-
-    /// The next answer; nothing behind the job's end.
-    async fn next(&mut self) -> Result<Option<Job>, Error> {
-        if self.ended {
-            return Ok(None);
-        }
-        loop {
-            let last_chance = self.pause().await?;
-            match self.job.poll().await {
-                Ok(job) => {
-                    self.failing_since = None;
-                    if job.state.is_none() && !self.job.is_new() && self.begun.elapsed() > VISIBILITY_GRACE {
-                        let message = "the service describes the job without a state";
-                        return Err(
-                            Error::new(ErrorKind::BadReply, self.job.waiting(), message).with_job(job)
-                        );
-                    }
-                    self.ended = job.has_ended();
-                    if last_chance && !self.ended {
-                        return Err(self.deadline_passed(Some(job)));
-                    }
-                    return Ok(Some(job));
-                }
-                Err(error) if last_chance => return Err(self.deadline_passed(None).with_source(error)),
-                Err(error) if error.is_retryable() => self.tolerate(error)?,
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Waits until the next question is due. Returns whether it is the last one before the deadline.
-    async fn pause(&mut self) -> Result<bool, Error> {
-        if std::mem::take(&mut self.ask_at_once) {
-            return Ok(false);
-        }
-        let pause = self.pauses.next();
-        let left = self.policy.deadline.map(|deadline| deadline.saturating_sub(self.begun.elapsed()));
-        let last_chance = left.is_some_and(|left| left <= pause);
-        sleep(left.map_or(pause, |left| left.min(pause))).await;
-        Ok(last_chance)
-    }
-
-    fn tolerate(&mut self, error: Error) -> Result<(), Error> {
-        let since = *self.failing_since.get_or_insert_with(Instant::now);
-        tracing::warn!(job = %self.job.id, %error, "a poll failed; the job itself goes on");
-        // A job that isn't visible yet turns into one that doesn't exist by itself, when the grace is over.
-        if error.kind() == ErrorKind::NotVisibleYet || since.elapsed() < self.policy.outage {
-            return Ok(());
-        }
-        Err(error)
-    }
-
-    fn deadline_passed(&self, job: Option<Job>) -> Error {
-        let state =
-            job.as_ref().and_then(|job| job.state.as_ref()).map_or("not known", |state| state.as_str());
-        let waited = short(self.policy.deadline.unwrap_or_default());
-        let message = format!("it has not ended within {waited}; its state is {state}");
-        let error =
-            Error::new(ErrorKind::DeadlinePassed, self.job.waiting(), message).with_job_id(&self.job.id);
-        match job {
-            Some(job) => error.with_job(job),
-            None => error,
-        }
-    }
-}
-
-/// A duration for people.
-fn short(time: Duration) -> String {
-    match time.as_secs() {
-        0 => format!("{} ms", time.as_millis()),
-        seconds @ 1..=119 => format!("{seconds} s"),
-        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3_600),
     }
 }

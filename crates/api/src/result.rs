@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::Write;
-use std::marker::PhantomData;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,41 +17,48 @@ use http::{Request, StatusCode};
 
 use crate::client::Client;
 use crate::error::{Error, ErrorKind};
+use crate::fragments::Parts;
 use crate::generated::{Job, JobState};
+use crate::job::ExportJob;
 use crate::records::{RecordStream, Records};
 use crate::resource::Resource;
 use crate::wire::JobId;
 
-/// A job's result, not fetched yet. Made by [`ExportJob::result`](crate::ExportJob::result).
+/// A job's result, not fetched yet. Made by [`ExportJob::result`].
 #[must_use = "nothing is fetched until a way is chosen"]
 pub struct ExportResult<R> {
-    client: Client,
-    id: JobId,
-    job: Option<Job>,
-    fragment: Option<u32>,
+    job: ExportJob<R>,
+    described: Option<Job>,
+    part: Option<Part>,
     stall_timeout: Option<Duration>,
     backoff: Option<Arc<dyn Backoff>>,
     on_progress: Option<Arc<dyn Fn(Progress) + Send + Sync>>,
-    resource: PhantomData<R>,
+}
+
+/// A fragment of a result.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// Its number, as the service counts.
+    number: u32,
+    /// Which it is of how many, from 1, where that is known.
+    place: Option<(u32, u32)>,
 }
 
 impl<R: Resource> ExportResult<R> {
-    pub(crate) fn new(client: Client, id: JobId, job: Option<Job>) -> Self {
-        Self {
-            client,
-            id,
-            job,
-            fragment: None,
-            stall_timeout: None,
-            backoff: None,
-            on_progress: None,
-            resource: PhantomData,
-        }
+    pub(crate) fn new(job: ExportJob<R>, described: Option<Job>) -> Self {
+        Self { job, described, part: None, stall_timeout: None, backoff: None, on_progress: None }
     }
 
-    /// Only this part of the result. How parts are counted is not known (contract (j.13)); the whole is the safe choice.
-    pub fn fragment(mut self, fragment: u32) -> Self {
-        self.fragment = Some(fragment);
+    /// Only the fragment with this number, as the service counts. Whether it counts from 0 or from 1 is not known (contract
+    /// (j.13)): [`fragments`](Self::fragments) finds out. The whole is the safe choice.
+    pub fn fragment(mut self, number: u32) -> Self {
+        self.part = Some(Part { number, place: None });
+        self
+    }
+
+    /// A fragment of which it is known where it stands.
+    pub(crate) fn part(mut self, number: u32, index: u32, count: u32) -> Self {
+        self.part = Some(Part { number, place: Some((index + 1, count)) });
         self
     }
 
@@ -112,45 +118,83 @@ impl<R: Resource> ExportResult<R> {
     where
         R: Records,
     {
-        let (id, format) = (self.id.clone(), self.job.as_ref().and_then(|job| job.output_format.clone()));
-        Ok(RecordStream::new(self.bytes()?, id, format.as_deref()))
+        self.uri()?;
+        Ok(RecordStream::new(Parts::lone(self)))
+    }
+
+    pub(crate) fn job(&self) -> &ExportJob<R> {
+        &self.job
+    }
+
+    pub(crate) fn described(&self) -> Option<&Job> {
+        self.described.as_ref()
+    }
+
+    /// What the service says of the job now.
+    pub(crate) fn describe(&mut self, job: Job) {
+        self.described = Some(job);
+    }
+
+    pub(crate) fn uri(&self) -> Result<http::Uri, Error> {
+        let uri =
+            self.job.client().base().data(R::ENDPOINT, self.job.id(), self.part.map(|part| part.number));
+        uri.map_err(|error| error.with_job_id(self.job.id()))
     }
 
     fn download(self) -> Result<Download, Error> {
-        let uri = self.client.base().data(R::ENDPOINT, &self.id, self.fragment)?;
+        let uri = self.uri()?;
+        let client = self.job.client();
         let request = move || {
             let mut request = Request::new(Bytes::new());
             request.uri_mut().clone_from(&uri);
             request
         };
-        let mut download = Download::new(Arc::clone(self.client.shared_service::<R>()), request)
-            .resume(self.client.resume());
+        let mut download =
+            Download::new(Arc::clone(client.shared_service::<R>()), request).resume(client.resume());
         if let Some(timeout) = self.stall_timeout {
             download = download.stall_timeout(timeout);
         }
-        download = download.with_backoff(self.backoff.unwrap_or_else(|| Arc::clone(self.client.backoff())));
+        download = download.with_backoff(self.backoff.unwrap_or_else(|| Arc::clone(client.backoff())));
         if let Some(show) = self.on_progress {
             download = download.on_progress(move |progress| show(progress));
         }
         Ok(download)
     }
 
-    /// What a failed download means for this job.
-    fn explain(&self) -> impl Fn(backstory_transport::Error) -> Error + Send + Sync + use<R> {
-        let (client, id, job) = (self.client.clone(), self.id.clone(), self.job.clone());
-        move |error| {
-            let operation = format!("download the result of the {} export job", R::NAME);
-            let status = match error.kind() {
-                TransportKind::Refused => error.refusal().map(|refusal| refusal.status),
-                _ => None,
-            };
-            let kind = status.and_then(|status| meaning(&client, job.as_ref(), status));
-            let error = Error::from_transport(operation, error).with_job_id(&id);
-            match kind {
-                Some(kind) => error.with_kind(kind),
-                None => error,
-            }
+    /// What is being fetched, in words.
+    pub(crate) fn what(&self) -> String {
+        let whole = format!("the result of the {} export job", R::NAME);
+        match self.part {
+            None => whole,
+            Some(Part { place: Some((nth, count)), .. }) => format!("fragment {nth} of {count} of {whole}"),
+            Some(Part { number, .. }) => format!("fragment {number} of {whole}"),
         }
+    }
+
+    /// What a failed download means for this job.
+    pub(crate) fn explain(&self) -> impl Fn(backstory_transport::Error) -> Error + Send + Sync + use<R> {
+        let (client, id, job) = (self.job.client().clone(), self.job.id().clone(), self.described.clone());
+        let operation = format!("download {}", self.what());
+        move |error| explained(&client, &id, job.as_ref(), &operation, error)
+    }
+}
+
+fn explained(
+    client: &Client,
+    id: &JobId,
+    job: Option<&Job>,
+    operation: &str,
+    error: backstory_transport::Error,
+) -> Error {
+    let status = match error.kind() {
+        TransportKind::Refused => error.refusal().map(|refusal| refusal.status),
+        _ => None,
+    };
+    let kind = status.and_then(|status| meaning(client, job, status));
+    let error = Error::from_transport(operation, error).with_job_id(id);
+    match kind {
+        Some(kind) => error.with_kind(kind),
+        None => error,
     }
 }
 
@@ -207,12 +251,25 @@ fn meaning(client: &Client, job: Option<&Job>, status: StatusCode) -> Option<Err
     }
 }
 
+impl<R> Clone for ExportResult<R> {
+    fn clone(&self) -> Self {
+        Self {
+            job: self.job.clone(),
+            described: self.described.clone(),
+            part: self.part,
+            stall_timeout: self.stall_timeout,
+            backoff: self.backoff.clone(),
+            on_progress: self.on_progress.clone(),
+        }
+    }
+}
+
 impl<R: Resource> fmt::Debug for ExportResult<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExportResult")
             .field("resource", &R::NAME)
-            .field("id", &self.id)
-            .field("fragment", &self.fragment)
+            .field("id", self.job.id())
+            .field("part", &self.part)
             .finish_non_exhaustive()
     }
 }

@@ -65,7 +65,7 @@ async fn a_stream_goes_on_behind_a_position() {
     let mut first = result();
     first.next().await.unwrap().unwrap();
     let position = first.position();
-    assert_eq!((position.record, position.line), (1, 1));
+    assert_eq!((position.fragment, position.record, position.line, position.byte), (0, 1, 1, 0));
     let rest: Vec<_> =
         result().after(position).map(|row| row.unwrap().uid.unwrap().into_owned()).collect().await;
     assert_eq!(rest, ["b", "c"]);
@@ -116,6 +116,12 @@ async fn a_file_that_is_gone_is_told_from_one_that_never_was() {
     assert_eq!(missing(&ended("2026-02-20")).await, ErrorKind::Expired);
     assert_eq!(missing(&ended("2026-03-05")).await, ErrorKind::ResultMissing);
     assert_eq!(missing(&job("5", "Running")).await, ErrorKind::NotCompleted);
+    // Without an end, the creation tells the age.
+    assert_eq!(missing(&job("5", "Completed")).await, ErrorKind::ResultMissing);
+    assert_eq!(
+        missing(&job("5", "Completed").replace("2026-03-06T", "2026-02-20T")).await,
+        ErrorKind::Expired
+    );
 }
 
 #[tokio::test(start_paused = true)]

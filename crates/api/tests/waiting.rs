@@ -113,9 +113,103 @@ async fn polls_become_rarer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_ends_with_the_jobs_end() {
+async fn a_stream_of_states_ends_with_the_jobs_end() {
     let service = ScriptedService::new([json(200, &job("5", "Running")), json(200, &job("5", "Failed"))]);
-    let watch = client(&service).activities().job("5").watch(WaitPolicy::default());
-    let states: Vec<_> = watch.map_ok(|job| job.state.unwrap()).try_collect().await.unwrap();
+    let states = client(&service).activities().job("5").into_stream(WaitPolicy::default());
+    let states: Vec<_> = states.map_ok(|job| job.state.unwrap()).try_collect().await.unwrap();
     assert_eq!(states, [JobState::Running, JobState::Failed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_states_is_over_after_an_error() {
+    let service =
+        ScriptedService::new([refusal(403, "ForbiddenException", "no"), json(200, &job("5", "Running"))]);
+    let mut states = client(&service).activities().job("5").into_stream(WaitPolicy::default());
+    assert_eq!(states.try_next().await.unwrap_err().kind(), ErrorKind::Forbidden);
+    assert!(states.try_next().await.unwrap().is_none());
+    assert_eq!(service.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_attached_to_by_an_id_of_either_type_and_any_content() {
+    let service = ScriptedService::answering(|request, _| {
+        let path = request.uri().path();
+        let id = path.rsplit('/').next().unwrap();
+        match id {
+            "42" => json(200, r#"{"job_id":42,"state":"running"}"#),
+            _ => json(200, r#"{"job_id":"a/b c","state":"Completed","mood":"sunny"}"#),
+        }
+    });
+    let api = client(&service).contacts();
+    let numbered = api.job("42").poll().await.unwrap();
+    assert_eq!((numbered.job_id.as_str(), numbered.state), ("42", Some(JobState::Running)));
+    let odd = api.job("a/b c").poll().await.unwrap();
+    assert_eq!((odd.job_id.as_str(), &odd.unknown["mood"]), ("a/b c", &"sunny".into()));
+    assert_eq!(asked(&service)[1], "GET /pull/v1/export/contacts/jobs/a%2Fb%20c");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_another_job_is_refused() {
+    let service = ScriptedService::new([json(200, &job("6", "Completed"))]);
+    let error = client(&service).activities().job("5").poll().await.unwrap_err();
+    assert_eq!((error.kind(), error.job_id().unwrap().as_str()), (ErrorKind::BadReply, "5"));
+    assert!(error.to_string().contains("job 6 instead"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_state_that_nobody_knows_is_kept_and_waited_on() {
+    let service =
+        ScriptedService::new([json(200, &job("5", "Hibernating")), json(200, &job("5", "Completed"))]);
+    let mut seen = Vec::new();
+    let handle = client(&service).activities().job("5");
+    handle.wait_with(&WaitPolicy::default(), |job| seen.extend(job.state.clone())).await.unwrap();
+    assert_eq!(seen, [JobState::Other("Hibernating".to_owned()), JobState::Completed]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_never_tells_its_state_is_given_up_after_the_grace_with_its_id() {
+    let service = ScriptedService::answering(|_, _| json(200, r#"{"job_id":"5"}"#));
+    let begun = Instant::now();
+    let created = client(&service).activities().export(range()).start().await.unwrap();
+    let error = created.wait().await.unwrap_err();
+    assert_eq!((error.kind(), error.job_id().unwrap().as_str()), (ErrorKind::BadReply, "5"));
+    assert!((120..240).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_that_fail_until_the_deadline_end_in_it_with_the_id_and_the_cause() {
+    let service = ScriptedService::answering(|_, _| Scripted::fail_after_send());
+    let policy = WaitPolicy::default().with_deadline(Some(Duration::from_secs(30)));
+    let begun = Instant::now();
+    let error = client(&service).activities().job("5").wait_with(&policy, |_| {}).await.unwrap_err();
+    assert_eq!((error.kind(), error.job_id().unwrap().as_str()), (ErrorKind::DeadlinePassed, "5"));
+    assert!(error.to_string().ends_with("within 30 s; its state is not known"), "{error}");
+    let cause = std::error::Error::source(&error).unwrap();
+    assert!(cause.to_string().contains("can't ask for the state"), "{cause}");
+    assert_eq!(begun.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_is_counted_from_the_last_good_poll() {
+    // Polls fail for 400 s, succeed once, fail for 400 s more: never 600 s in a row.
+    let begun = Instant::now();
+    let service = ScriptedService::answering(move |_, _| match begun.elapsed().as_secs() {
+        0..400 | 460..860 => Scripted::fail_before_send(),
+        400..460 => json(200, &job("5", "Running")),
+        _ => json(200, &job("5", "Completed")),
+    });
+    client(&service).activities().job("5").wait().await.unwrap();
+    assert!(begun.elapsed().as_secs() >= 860);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_poll_ends_the_wait_at_once() {
+    for (status, kind) in
+        [(400, ErrorKind::BadRequest), (403, ErrorKind::Forbidden), (404, ErrorKind::JobNotFound)]
+    {
+        let service = ScriptedService::new([refusal(status, "X", "no")]);
+        let error = client(&service).activities().job("x").wait().await.unwrap_err();
+        assert_eq!((error.kind(), error.job_id().unwrap().as_str()), (kind, "x"));
+        assert!(error.hint().is_some());
+    }
 }
