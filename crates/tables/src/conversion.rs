@@ -9,6 +9,7 @@ use std::thread;
 
 use arrow_array::RecordBatch;
 use backstory_formats::DEFAULT_MAX_ROW_BYTES;
+use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::bad_rows::BadRows;
@@ -43,6 +44,7 @@ pub struct Progress {
 }
 
 type OnProgress = Box<dyn FnMut(Progress) + Send>;
+type AtEnd = Box<dyn FnOnce(&Summary) -> Vec<(String, String)> + Send>;
 
 /// Converts one delivery: the whole file of an export job, or one fragment of it.
 ///
@@ -74,6 +76,7 @@ pub struct Conversion {
     pub(crate) on_progress: Option<OnProgress>,
     pub(crate) cancelled: Option<Arc<AtomicBool>>,
     pub(crate) threads: NonZeroUsize,
+    pub(crate) metadata_at_end: Option<AtEnd>,
 }
 
 impl fmt::Debug for Conversion {
@@ -100,6 +103,7 @@ impl Conversion {
             on_progress: None,
             cancelled: None,
             threads: thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(TWO)),
+            metadata_at_end: None,
         }
     }
 
@@ -148,12 +152,23 @@ impl Conversion {
         self
     }
 
+    /// Adds entries to a Parquet file's own metadata that are known only at the end. `describe` is called once the input has
+    /// been read to its end, and everything but the footer is in the writer. Other outputs have no use for it.
+    #[must_use]
+    pub fn with_metadata_at_end(
+        mut self,
+        describe: impl FnOnce(&Summary) -> Vec<(String, String)> + Send + 'static,
+    ) -> Self {
+        self.metadata_at_end = Some(Box::new(describe));
+        self
+    }
+
     /// Writes the nested table as a Parquet file.
     ///
     /// # Errors
     /// See [`ErrorKind`].
     pub fn to_parquet(
-        self,
+        mut self,
         reader: impl Read,
         writer: impl Write + Send,
         options: &ParquetOptions,
@@ -163,8 +178,14 @@ impl Conversion {
             let file = parquet_file::begin(&schema(self.resource), writer, options)?;
             return self.convert_row_groups(reader, vec![file], Shape::Nested, options, bad_rows);
         }
+        let describe = self.metadata_at_end.take();
         let mut file = ParquetFile::new(self.resource, writer, options)?;
         let summary = self.to_batches(reader, |batch| file.write(&batch), bad_rows)?;
+        file.end_row_group()?;
+        file.flush()?;
+        for (key, value) in describe.map(|describe| describe(&summary)).unwrap_or_default() {
+            file.add_metadata(key, value);
+        }
         file.finish()?;
         Ok(summary)
     }
@@ -195,7 +216,7 @@ impl Conversion {
 
     /// The way for JSON Lines: whole row groups on several threads.
     fn convert_row_groups<W: Write + Send>(
-        self,
+        mut self,
         reader: impl Read,
         files: Vec<(SerializedFileWriter<W>, Layout)>,
         shape: Shape,
@@ -211,10 +232,19 @@ impl Conversion {
             layouts,
         };
         let threads = self.threads;
+        let describe = self.metadata_at_end.take();
         let mut run = ThreadedRun { run: Run::new(self, bad_rows), reader, records: 0 };
         write_row_groups(threads, options.row_group_bytes(), &encoder, &mut run, &mut files)?;
+        let summary = run.run.finish();
+        if let Some(describe) = describe {
+            files.iter_mut().try_for_each(parquet_file::flush)?;
+            for (key, value) in describe(&summary) {
+                let entry = KeyValue::new(key, value);
+                files.iter_mut().for_each(|file| file.append_key_value_metadata(entry.clone()));
+            }
+        }
         files.into_iter().try_for_each(parquet_file::end)?;
-        Ok(run.run.finish())
+        Ok(summary)
     }
 
     /// Writes the relational tables as CSV files.

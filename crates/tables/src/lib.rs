@@ -81,6 +81,7 @@ pub use description::{
     ColumnDescription, ColumnType, TableDescription, describe_nested, describe_relational,
 };
 pub use error::{Error, ErrorKind};
+pub use json_lines_file::JsonLinesFile;
 pub use origin::Origin;
 pub use output::{Output, OutputFormat};
 pub use parallel_batches::ParallelActivityBatches;

@@ -120,14 +120,31 @@ impl<W: Write + Send> ParquetFile<W> {
             batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0));
         self.in_group += sizes.sum::<usize>();
         if self.in_group >= self.row_group_bytes {
-            self.end_group()?;
+            self.end_row_group()?;
         }
         Ok(())
     }
 
-    fn end_group(&mut self) -> Result<(), Error> {
+    /// Ends the row group, if any rows have been written since the last one, whatever its size.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Write`].
+    pub fn end_row_group(&mut self) -> Result<(), Error> {
         self.in_group = 0;
         self.group.finish()?.write(&mut self.file)
+    }
+
+    /// Hands everything that has been encoded on to the writer: all row groups that have ended.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Write`].
+    pub fn flush(&mut self) -> Result<(), Error> {
+        flush(&mut self.file)
+    }
+
+    /// Adds an entry to the file's own metadata, for what is known only once the rows have been written.
+    pub fn add_metadata(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.file.append_key_value_metadata(KeyValue::new(key.into(), value.into()));
     }
 
     /// Writes the footer. Without it the file isn't one.
@@ -135,7 +152,7 @@ impl<W: Write + Send> ParquetFile<W> {
     /// # Errors
     /// [`ErrorKind::Write`].
     pub fn finish(mut self) -> Result<(), Error> {
-        self.end_group()?;
+        self.end_row_group()?;
         end(self.file)
     }
 }
@@ -179,6 +196,11 @@ pub(crate) fn begin<W: Write + Send>(
         SerializedFileWriter::new(writer, columns.root_schema_ptr(), Arc::new(properties)).map_err(failed)?;
     let layout = Layout::of(&columns, codec);
     Ok((file, layout))
+}
+
+/// Hands everything that has been encoded on to the writer.
+pub(crate) fn flush<W: Write + Send>(file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
+    file.flush().map_err(|error| Error::write("the Parquet file", error))
 }
 
 /// Writes the footer.

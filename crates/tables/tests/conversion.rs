@@ -331,3 +331,32 @@ fn a_form_that_a_resource_never_has_is_refused() {
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Format);
 }
+
+/// A Parquet file ends with its footer, the footer's length, and `PAR1`.
+fn footer_bytes(file: &[u8]) -> usize {
+    let length = file[file.len() - 8..].first_chunk::<4>().unwrap();
+    u32::from_le_bytes(*length) as usize
+}
+
+#[test]
+fn metadata_at_the_end_tells_what_was_seen_and_where_the_rows_end() {
+    for (conversion, export) in [
+        (activities(), ACTIVITIES.as_bytes()),
+        (contacts(SourceFormat::Csv), &b"email\nrin@example.com\n"[..]),
+    ] {
+        let written = Shared::default();
+        let so_far = Arc::clone(&written.0);
+        let conversion = conversion.with_metadata_at_end(move |summary| {
+            let bytes = so_far.lock().unwrap().len();
+            vec![("rows".to_owned(), format!("{} rows in {bytes} bytes", summary.rows))]
+        });
+        let options = ParquetOptions::default();
+        let summary = conversion.to_parquet(export, written.clone(), &options, &mut BadRows::fail()).unwrap();
+        let bytes = bytes::Bytes::from(written.0.lock().unwrap().clone());
+        let file = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
+        let entries = file.metadata().file_metadata().key_value_metadata().unwrap().clone();
+        let entry = entries.iter().find(|entry| entry.key == "rows").unwrap();
+        let end = bytes.len() - 8 - footer_bytes(&bytes);
+        assert_eq!(entry.value, Some(format!("{} rows in {end} bytes", summary.rows)));
+    }
+}
