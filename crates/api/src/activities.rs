@@ -3,7 +3,7 @@
 use backstory_limits::{DateRange, ExportKind};
 
 use crate::client::Client;
-use crate::create::{create, create_when_there_is_room};
+use crate::create::{LostReply, create, create_when_there_is_room};
 use crate::error::{Error, ErrorKind};
 use crate::generated::{ActivitiesExportRequest, ActivitiesFormat, ActivityType, Job};
 use crate::job::ExportJob;
@@ -100,7 +100,17 @@ impl ActivitiesExport {
     /// As [`start`](Self::start).
     pub async fn start_now(self) -> Result<ExportJob<Activities>, Error> {
         self.check()?;
-        create(&self.client, &self.request).await
+        create(&self.client, &self.request, LostReply::Settled).await
+    }
+
+    /// As [`start_now`](Self::start_now), but a lost reply is told at once, for a caller that keeps a record of its own of
+    /// what it has asked for and settles the outcome itself, by the service's list.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_once(self) -> Result<ExportJob<Activities>, Error> {
+        self.check()?;
+        create(&self.client, &self.request, LostReply::Told).await
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use backstory_limits::DateRange;
 
 use crate::client::Client;
-use crate::create::{create, create_when_there_is_room};
+use crate::create::{LostReply, create, create_when_there_is_room};
 use crate::error::{Error, ErrorKind};
 use crate::generated::{ContactsExportRequest, ContactsFormat};
 use crate::job::ExportJob;
@@ -122,7 +122,7 @@ impl ContactsExport {
     /// As [`start`](Self::start).
     pub async fn start_now(self) -> Result<ExportJob<Contacts>, Error> {
         self.check()?;
-        create(&self.client, &self.request).await
+        create(&self.client, &self.request, LostReply::Settled).await
     }
 
     fn check(&self) -> Result<(), Error> {

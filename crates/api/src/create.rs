@@ -88,10 +88,20 @@ fn differs_in_range(start: jiff::civil::Date, end: jiff::civil::Date, job: &Job)
     day("start_date", start, job.start_date).or_else(|| day("end_date", end, job.end_date))
 }
 
+/// Who finds out what came of a creation whose reply was lost.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LostReply {
+    /// This client, by the service's list where there is one.
+    Settled,
+    /// The caller, who is told that the outcome is unknown.
+    Told,
+}
+
 /// Creates a job, once.
 pub(crate) async fn create<R: Resource>(
     client: &Client,
     body: &impl CreationBody,
+    lost_reply: LostReply,
 ) -> Result<ExportJob<R>, Error> {
     let operation = format!("create an export job for {}", R::NAME);
     let request = request::<R>(client, &operation, body)?;
@@ -99,8 +109,12 @@ pub(crate) async fn create<R: Resource>(
     let job = match send::<R>(client, &operation, request).await {
         Outcome::Created(job) => *job,
         Outcome::Refused(error) => return Err(error),
-        Outcome::Unknown(error) if R::LISTABLE => {
+        Outcome::Unknown(error) if R::LISTABLE && lost_reply == LostReply::Settled => {
             settle::<R>(client, &operation, body, &attempt, error).await?
+        }
+        Outcome::Unknown(error) if R::LISTABLE => {
+            let message = "the reply was lost; the service's list of jobs will tell";
+            return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(error));
         }
         Outcome::Unknown(error) => {
             let message = "the reply was lost, and the service has no list of such jobs to look into";
@@ -124,7 +138,7 @@ pub(crate) async fn create_when_there_is_room<R: Resource>(
     let begun = Instant::now();
     let mut pauses = patience.pauses();
     loop {
-        let error = match create::<R>(client, body).await {
+        let error = match create::<R>(client, body, LostReply::Settled).await {
             Err(error) if error.kind() == ErrorKind::QueueFull => error,
             outcome => return outcome,
         };

@@ -113,6 +113,14 @@ async fn a_lost_reply_is_settled_by_the_list_and_nothing_is_created_twice() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_that_settles_lost_replies_itself_is_told_at_once() {
+    let service = ScriptedService::new([Scripted::fail_after_send()]);
+    let error = client(&service).activities().export(range()).start_once().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert_eq!(asked(&service).len(), 1, "the list isn't asked");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_from_before_the_attempt_or_that_ended_badly_is_not_adopted() {
     let older = job("1", "Running").replace("12:00:00Z", "11:59:00Z");
     let list = format!("[{older},{},{}]", job("2", "Failed"), job("3", "Canceled"));
