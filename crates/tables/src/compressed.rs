@@ -18,7 +18,7 @@ use std::io::{self, BufRead, BufReader, Read};
 ///
 /// # Errors
 /// When the first bytes can't be read.
-pub fn decompressed<'r>(reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>> {
+pub fn decompressed<'r>(reader: impl Read + Send + 'r) -> io::Result<Box<dyn Read + Send + 'r>> {
     const GZIP: &[u8] = &[0x1f, 0x8b];
     const ZSTANDARD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
     // The longest of the marks; a pipe may give fewer bytes at first.
@@ -37,7 +37,7 @@ pub fn decompressed<'r>(reader: impl Read + 'r) -> io::Result<Box<dyn Read + 'r>
     Ok(Box::new(whole))
 }
 
-fn buffered(reader: impl Read) -> impl BufRead {
+fn buffered(reader: impl Read + Send) -> impl BufRead + Send {
     BufReader::with_capacity(256 << 10, reader)
 }
 

@@ -1,10 +1,11 @@
 //! Landing: a file grows under a temporary name, is hashed on the way, and appears under its own name only when it is
 //! whole and on disk.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 
+use same_file::Handle;
 use sha2::{Digest as _, Sha256};
 
 /// Big enough for few system calls, small enough for many files at once.
@@ -20,7 +21,7 @@ pub struct Landing {
     bytes: u64,
 }
 
-/// A file that has landed.
+/// A file that has landed, or as much of it as has been written.
 #[derive(Clone, Debug)]
 pub struct Landed {
     /// Its size.
@@ -33,14 +34,30 @@ impl Landing {
     /// Begins a file that will be called `path`. Its folder is made where it is missing.
     ///
     /// # Errors
-    /// The file system's.
+    /// The file system's; [`io::ErrorKind::ResourceBusy`] while somebody else is at the same file.
     pub fn begin(path: &Path) -> io::Result<Self> {
         let temporary = temporary(path);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let file = BufWriter::with_capacity(BUFFER, File::create(&temporary)?);
+        let file = BufWriter::with_capacity(BUFFER, create(&temporary)?);
         Ok(Self { path: path.to_owned(), temporary, file: Some(file), hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// Puts on disk what has been written so far, so that [`commit`](Self::commit) has little left that could fail. Of
+    /// several files that belong together, all are brought to disk before the first gets its name.
+    ///
+    /// # Errors
+    /// The file system's: above all, that there is no room.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.flush()?;
+        file.get_ref().sync_all()
+    }
+
+    /// What has been written so far.
+    pub fn so_far(&self) -> Landed {
+        Landed { bytes: self.bytes, sha256: hex(&self.hash.clone().finalize()) }
     }
 
     /// Gives the file its name, once it is on disk. A file that had the name is replaced in one step.
@@ -48,11 +65,9 @@ impl Landing {
     /// # Errors
     /// The file system's; an earlier file of that name is as it was then.
     pub fn commit(mut self) -> io::Result<Landed> {
-        if let Some(file) = self.file.take() {
-            let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
-        }
+        self.sync()?;
         fs::rename(&self.temporary, &self.path)?;
+        self.file = None;
         sync_folder_of(&self.path)?;
         let hash = std::mem::take(&mut self.hash);
         Ok(Landed { bytes: self.bytes, sha256: hex(&hash.finalize()) })
@@ -73,12 +88,43 @@ impl Write for Landing {
     }
 }
 
+/// Opens a temporary file, empty, for nobody else: two programs that write the same file would mix it up. What a program that
+/// died has left is taken over.
+fn create(temporary: &Path) -> io::Result<File> {
+    loop {
+        let file = File::options().write(true).create(true).truncate(false).open(temporary)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let message = format!("another run is writing {}", temporary.display());
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, message));
+            }
+            // Some file systems have no locks.
+            Err(TryLockError::Error(_)) => {}
+        }
+        // Between opening and locking, the other may have finished and given the file its name.
+        let still_there = match Handle::from_path(temporary) {
+            Ok(there) => there == Handle::from_file(file.try_clone()?)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        if still_there {
+            file.set_len(0)?;
+            return Ok(file);
+        }
+    }
+}
+
 /// What has not landed leaves nothing behind.
 impl Drop for Landing {
     fn drop(&mut self) {
-        drop(self.file.take());
-        // After a commit there is none.
-        let _ = fs::remove_file(&self.temporary);
+        // After a commit the temporary name may be another's already. Before it, the file is kept open, and so locked, until
+        // its name is gone.
+        if let Some(file) = self.file.take() {
+            let _ = fs::remove_file(&self.temporary);
+            // What it still holds is of no use to anybody.
+            drop(file.into_parts());
+        }
     }
 }
 
@@ -145,6 +191,20 @@ mod tests {
         let landed = landing.commit().unwrap();
         assert_eq!(landed.bytes, 5);
         assert_eq!(fingerprint(&path).unwrap(), (landed.sha256, 5));
+    }
+
+    #[test]
+    fn one_file_is_written_by_one_at_a_time_and_what_the_dead_have_left_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::write(folder.path().join(".a.txt.partial"), b"left by somebody who was killed").unwrap();
+        let mut first = Landing::begin(&path).unwrap();
+        first.write_all(b"first").unwrap();
+        first.sync().unwrap();
+        assert_eq!(Landing::begin(&path).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+        first.commit().unwrap();
+        drop(Landing::begin(&path).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
     }
 
     #[test]
