@@ -39,6 +39,16 @@ const ROOMS: &[Room] = &[
             "backstory-destination",
         ],
     },
+    Room {
+        name: "backstory-probe",
+        below: &[
+            "backstory-api",
+            "backstory-auth",
+            "backstory-transport",
+            "backstory-limits",
+            "backstory-formats",
+        ],
+    },
     Room { name: "backstory-cli", below: LIBRARIES },
     Room { name: "backstory-tests", below: LIBRARIES_AND_BINARY },
     Room { name: TASKS, below: LIBRARIES_AND_BINARY },
@@ -46,6 +56,7 @@ const ROOMS: &[Room] = &[
 
 const LIBRARIES: &[&str] = &[
     "backstory-sync",
+    "backstory-probe",
     "backstory-api",
     "backstory-auth",
     "backstory-transport",
@@ -60,6 +71,7 @@ const LIBRARIES: &[&str] = &[
 const LIBRARIES_AND_BINARY: &[&str] = &[
     "backstory-cli",
     "backstory-sync",
+    "backstory-probe",
     "backstory-api",
     "backstory-auth",
     "backstory-transport",
