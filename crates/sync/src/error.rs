@@ -46,6 +46,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The result isn't what an export looks like, or has more bad rows than allowed.
     BadData,
+    /// What is asked for makes no sense, or doesn't fit what is there already.
+    Usage,
 }
 
 impl Error {

@@ -27,14 +27,19 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod coverage;
 mod error;
 mod export;
 mod plan;
 mod slots;
 
+pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};
 pub use error::{Error, ErrorKind};
 pub use export::{
     BadRowPolicy, Event, ExportEntry, ExportOptions, FileEntry, MANIFEST, Manifest, ManifestJob, Observer,
     OutputFormat, Report, Silent, WindowEntry, export,
 };
-pub use plan::{ContactFilter, ExportPlan, Proof, Selection};
+pub use plan::{
+    Attempt, AttemptOutcome, ContactFilter, ExportPlan, JobTimes, PlannedJob, Proof, Reason, Selection,
+    SyncPlan, SyncProof, SyncSettings, Through, WidestWindow, pieces_after_failure,
+};

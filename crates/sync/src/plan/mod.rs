@@ -1,13 +1,28 @@
 //! Plans: a pure function of what is asked and the use limits. A plan is proved legal before anything is sent.
 
+mod activities;
+mod attempt;
+mod expected_time;
+mod pieces;
+mod planned_job;
 mod proof;
+mod settings;
+mod sync_plan;
+mod sync_proof;
 
 use backstory_api::ActivityType;
 use backstory_limits::{DateRange, ExportKind, RangeLimit, SlotPolicy, UseLimits};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
+pub use attempt::{Attempt, AttemptOutcome};
+pub use expected_time::JobTimes;
+pub use pieces::pieces_after_failure;
+pub use planned_job::{PlannedJob, Reason};
 pub use proof::Proof;
+pub use settings::{SyncSettings, Through};
+pub use sync_plan::SyncPlan;
+pub use sync_proof::{SyncProof, WidestWindow};
 
 /// What is exported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
