@@ -1,13 +1,13 @@
-//! The two figures that this crate is held to, each beside its peer and interleaved with it on the same machine:
-//! a download of 1 GiB to a file against `curl -o FILE`, and 10,000 small calls through all layers against bare reqwest.
+//! The figures that this crate is held to, each beside its peer and interleaved with it on the same machine: a download of
+//! 1 GiB to a file against `curl -o FILE`, neither of them waiting for the disk; the same with both waiting until it is on
+//! disk; and 10,000 small calls through all layers against bare reqwest.
 //!
 //! `cargo bench -p backstory-transport --bench client`; `BENCH_MIB` and `BENCH_ROUNDS` make it smaller.
 
 use std::error::Error;
-use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,26 +30,29 @@ fn main() -> Outcome<()> {
         |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (mib, rounds): (u64, u64) = (setting("BENCH_MIB", 1024), setting("BENCH_ROUNDS", 5));
     let folder = tempfile::tempdir()?;
-    let large = folder.path().join("large");
-    write_lines(&large, mib << 20)?;
-    let address = serve(large)?;
+    let address = serve(mib << 20)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let adapter = ReqwestService::builder().no_proxy().build()?;
 
-    let (mut ours, mut curls) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        let file = folder.path().join("file");
-        curls.push(timed(|| curl(address, &file))?);
-        ours.push(timed(|| runtime.block_on(download(&adapter, address, &file)))?);
-        std::fs::remove_file(file)?;
+    for (durable, what, peer) in
+        [(false, "to a file", "curl -o FILE"), (true, "to a file on disk", "curl -o FILE && sync FILE")]
+    {
+        let (mut ours, mut curls) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            let file = folder.path().join("file");
+            curls.push(timed(|| curl(address, &file, durable))?);
+            settle(&file)?;
+            ours.push(timed(|| runtime.block_on(download(&adapter, address, &file, durable)))?);
+            settle(&file)?;
+        }
+        report(
+            &format!("{mib} MiB {what}, MiB/s"),
+            peer,
+            &rates(&curls, mib),
+            "download",
+            &rates(&ours, mib),
+        );
     }
-    report(
-        &format!("{mib} MiB to a file, MiB/s"),
-        "curl -o",
-        &rates(&curls, mib),
-        "download",
-        &rates(&ours, mib),
-    );
 
     let client = reqwest::Client::builder().no_proxy().build()?;
     let layered = Retry::new(RateLimit::new(Traced::new(adapter), RateLimiter::unlimited()));
@@ -63,20 +66,33 @@ fn main() -> Outcome<()> {
     Ok(())
 }
 
-async fn download(adapter: &ReqwestService, address: SocketAddr, file: &Path) -> Outcome<()> {
+async fn download(adapter: &ReqwestService, address: SocketAddr, file: &Path, durable: bool) -> Outcome<()> {
     let request = move || get(&format!("http://{address}/large"));
     // As a task beside others, which is how a program with several downloads has it.
-    tokio::spawn(Download::new(Arc::new(adapter.clone()), request).to_file(file.to_owned())).await??;
+    let download = Download::new(Arc::new(adapter.clone()), request).durable(durable);
+    tokio::spawn(download.to_file(file.to_owned())).await??;
     Ok(())
 }
 
-fn curl(address: SocketAddr, file: &Path) -> Outcome<()> {
-    let status = Command::new("curl")
-        .args(["--silent", "--noproxy", "*", "-o"])
-        .arg(file)
-        .arg(format!("http://{address}/large"))
-        .status()?;
-    if status.success() { Ok(()) } else { Err(format!("curl: {status}").into()) }
+/// Removes what was fetched and lets the disk come to rest, so that no run pays for the one before it.
+fn settle(file: &Path) -> Outcome<()> {
+    std::fs::remove_file(file)?;
+    succeed(&mut Command::new("sync"))
+}
+
+fn curl(address: SocketAddr, file: &Path, durable: bool) -> Outcome<()> {
+    succeed(
+        Command::new("curl")
+            .args(["--silent", "--noproxy", "*", "-o"])
+            .arg(file)
+            .arg(format!("http://{address}/large")),
+    )?;
+    if durable { succeed(Command::new("sync").arg(file)) } else { Ok(()) }
+}
+
+fn succeed(command: &mut Command) -> Outcome<()> {
+    let status = command.status()?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}").into()) }
 }
 
 async fn layered_calls(service: &impl HttpService, address: SocketAddr) -> Outcome<()> {
@@ -102,35 +118,24 @@ fn get(url: &str) -> Request {
     request
 }
 
-/// A file of JSON lines.
-fn write_lines(path: &Path, bytes: u64) -> std::io::Result<()> {
+/// Serves so many bytes of JSON lines as `/large`, and `/small`, on threads of its own. The lines lie in memory, so that the
+/// server costs little beside its clients, as one that sends files inside the kernel does.
+fn serve(bytes: u64) -> Outcome<SocketAddr> {
     let line = "{\"uid\":\"0123456789abcdef\",\"type\":\"email\",\"subject\":\"Re: figures\"}\n";
-    let block = line.repeat((256 << 10) / line.len());
-    let mut file = File::create(path)?;
-    let mut left = bytes;
-    while left > 0 {
-        let piece = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        file.write_all(&block.as_bytes()[..piece])?;
-        left -= piece as u64;
-    }
-    file.sync_all()
-}
-
-/// Serves this file as `/large`, and `/small`, on threads of its own.
-fn serve(large: PathBuf) -> Outcome<SocketAddr> {
+    let block: Arc<str> = line.repeat((256 << 10) / line.len()).into();
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let large = large.clone();
-            std::thread::spawn(move || answer(stream, &large));
+            let block = Arc::clone(&block);
+            std::thread::spawn(move || answer(stream, block.as_bytes(), bytes));
         }
     });
     Ok(address)
 }
 
 /// Answers the requests of one connection; an error is the client's going away.
-fn answer(mut stream: TcpStream, large: &Path) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, block: &[u8], bytes: u64) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -144,11 +149,13 @@ fn answer(mut stream: TcpStream, large: &Path) -> std::io::Result<()> {
             continue;
         }
         if request.starts_with(b"GET /large") {
-            let mut file = File::open(large)?;
-            let length = file.metadata()?.len();
-            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n").as_bytes())?;
-            // From file to socket inside the kernel, as web servers do.
-            std::io::copy(&mut file, &mut stream)?;
+            stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n").as_bytes())?;
+            let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
+            while left > 0 {
+                let piece = block.len().min(left);
+                stream.write_all(&block[..piece])?;
+                left -= piece;
+            }
         } else {
             let length = SMALL_BODY.len();
             stream.write_all(
@@ -175,6 +182,6 @@ fn report(what: &str, peer_name: &str, peer: &[f64], name: &str, ours: &[f64]) {
     let median = |rates: &[f64]| rates[rates.len() / 2];
     let show =
         |rates: &[f64]| format!("{:>8.0} ({:.0} to {:.0})", median(rates), rates[0], rates[rates.len() - 1]);
-    println!("{what}\n  {peer_name:<14}{}\n  {name:<14}{}", show(peer), show(ours));
-    println!("  ratio         {:>8.2}", median(ours) / median(peer));
+    println!("{what}\n  {peer_name:<28}{}\n  {name:<28}{}", show(peer), show(ours));
+    println!("  {:<28}{:>8.2}", "ratio", median(ours) / median(peer));
 }

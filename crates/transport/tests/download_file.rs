@@ -60,6 +60,42 @@ async fn an_empty_result_is_an_empty_file() {
     assert_eq!(fs::read(target(&folder)).unwrap(), b"");
 }
 
+/// The hash of what lies under the name.
+fn hash(folder: &TempDir) -> String {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest(fs::read(target(folder)).unwrap());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_hash_is_that_of_the_file_however_it_came() {
+    let folder = TempDir::new().unwrap();
+    let long: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    let other = Scripted::ok(vec![b'x'; 200_000]).in_chunks(50_000).cut_at(150_000);
+    for script in
+        [vec![Scripted::ok(long.clone()).in_chunks(70_001)], vec![other, Scripted::ok(long.clone())]]
+    {
+        let downloaded = scripted(script).to_file(target(&folder)).await.unwrap();
+        assert_eq!(fs::read(target(&folder)).unwrap(), long);
+        assert_eq!(downloaded.sha256, hash(&folder));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_download_that_does_not_wait_for_the_disk_lands_as_any_other() {
+    let folder = TempDir::new().unwrap();
+    let script = [Scripted::ok(TEXT).cut_at(9), Scripted::ok(TEXT)];
+    scripted(script).durable(false).to_file(target(&folder)).await.unwrap();
+    assert_eq!(fs::read(target(&folder)).unwrap(), TEXT);
+    assert_eq!(names(folder.path()), ["data.jsonl"]);
+    scripted([Scripted::ok(TEXT).cut_at(9), Scripted::reply(404, "")])
+        .durable(false)
+        .to_file(target(&folder))
+        .await
+        .unwrap_err();
+    assert_eq!(names(folder.path()), ["data.jsonl"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_download_leaves_the_folder_as_it_was() {
     let failing: [fn() -> Scripted; 4] = [

@@ -25,7 +25,7 @@ const RETRY_AFTER_CAP: Duration = Duration::from_secs(60);
 /// What becomes of the bytes that are out already when everything comes again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Restart {
-    /// They are given out again, after [`Step::Rewind`].
+    /// They are given out again, after [`Step::Rewind`]. Whoever takes them hashes them, once all are there.
     Rewind,
     /// They are skipped, once they are proven to be the same.
     SkipWhatIsOut,
@@ -37,7 +37,7 @@ pub(super) enum Step {
     Data(Bytes),
     /// Forget all bytes so far: they come again.
     Rewind,
-    /// That was the whole.
+    /// That was the whole. The hash is left out with [`Restart::Rewind`].
     End(Downloaded),
 }
 
@@ -45,7 +45,6 @@ pub(super) enum Step {
 #[derive(Clone)]
 pub(super) struct Known {
     pub(super) bytes: u64,
-    pub(super) sha256: Sha256,
     pub(super) validator: Validator,
 }
 
@@ -54,9 +53,10 @@ pub(super) struct Engine {
     plan: Plan,
     restart: Restart,
     attempt: Option<Attempt>,
-    /// How many bytes of the present reply have been decoded, those it continues from included; and their hash.
+    /// How many bytes of the present reply have been decoded, those it continues from included; and their hash, unless the
+    /// bytes are hashed where they are written.
     position: u64,
-    sha256: Sha256,
+    sha256: Option<Sha256>,
     /// Bytes that are out already and must come again the same: how many, and their hash.
     expected: Option<(u64, [u8; 32])>,
     /// What names the state of the resource that the bytes up to `position` belong to, where going on from there is possible.
@@ -76,7 +76,7 @@ impl Engine {
             restart,
             attempt: None,
             position: 0,
-            sha256: Sha256::new(),
+            sha256: (restart == Restart::SkipWhatIsOut).then(Sha256::new),
             expected: None,
             validator: None,
             mark: 0,
@@ -91,14 +91,13 @@ impl Engine {
     pub(super) fn continue_from(&mut self, known: Known) {
         self.position = known.bytes;
         self.mark = known.bytes;
-        self.sha256 = known.sha256;
         self.validator = Some(known.validator);
     }
 
     /// What another process would need to go on from here, if it could.
     pub(super) fn known(&self) -> Option<Known> {
         let validator = self.validator.clone()?;
-        (self.position > 0).then(|| Known { bytes: self.position, sha256: self.sha256.clone(), validator })
+        (self.position > 0).then_some(Known { bytes: self.position, validator })
     }
 
     /// The next step. After an error or the end there is none.
@@ -196,10 +195,9 @@ impl Engine {
     }
 
     fn start_over(&mut self) {
-        let sha256 = std::mem::take(&mut self.sha256);
-        // While bytes are still being compared, those that are out reach further than the position.
-        if self.restart == Restart::SkipWhatIsOut && self.expected.is_none() {
-            self.expected = Some((self.position, sha256.finalize().into()));
+        if let Some(sha256) = self.sha256.as_mut().map(std::mem::take) {
+            // While bytes are still being compared, those that are out reach further than the position.
+            self.expected.get_or_insert_with(|| (self.position, sha256.finalize().into()));
         }
         self.position = 0;
     }
@@ -209,18 +207,19 @@ impl Engine {
         if let Some((out, digest)) = self.expected {
             let again = usize::try_from(out - self.position).unwrap_or(usize::MAX).min(chunk.len());
             let again = chunk.split_to(again);
-            self.sha256.update(&again);
+            self.hash(&again);
             self.position += again.len() as u64;
             if self.position == out {
                 self.expected = None;
-                if <[u8; 32]>::from(self.sha256.clone().finalize()) != digest {
+                let same = self.sha256.as_ref().is_some_and(|sha256| sha256.clone().finalize()[..] == digest);
+                if !same {
                     let message =
                         format!("it restarted with other bytes: the first {out} are not those of before");
                     return Err(self.explain(Error::new(ErrorKind::BodyCorrupt, message)));
                 }
             }
         }
-        self.sha256.update(&chunk);
+        self.hash(&chunk);
         self.position += chunk.len() as u64;
         if self.position >= self.mark + PROGRESS {
             self.mark = self.position;
@@ -228,6 +227,12 @@ impl Engine {
         }
         self.tell();
         Ok(Some(chunk).filter(|chunk| !chunk.is_empty()))
+    }
+
+    fn hash(&mut self, bytes: &[u8]) {
+        if let Some(sha256) = &mut self.sha256 {
+            sha256.update(bytes);
+        }
     }
 
     fn tell(&self) {
@@ -250,7 +255,7 @@ impl Engine {
         Ok(Step::End(Downloaded {
             bytes: self.position,
             wire_bytes: self.wire_bytes,
-            sha256: hex(&self.sha256),
+            sha256: self.sha256.as_ref().map_or_else(String::new, hex),
             restarts: self.restarts,
             request_id: attempt.request_id,
             date: attempt.date,

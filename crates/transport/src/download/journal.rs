@@ -27,13 +27,13 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) fn new(address: String, known: &Known) -> Self {
+    pub(super) fn new(address: String, known: &Known, sha256: &Sha256) -> Self {
         Self {
             form: FORM,
             address,
             validator: known.validator.clone(),
             bytes: known.bytes,
-            sha256: hex(&known.sha256),
+            sha256: hex(sha256),
         }
     }
 
@@ -49,17 +49,14 @@ impl Journal {
 
     /// What the journal at `path` says of `partial`, if it is about the same address and its bytes are really there. A
     /// journal that can't be read or doesn't fit is as good as none.
-    pub(super) fn load(path: &Path, address: &str, partial: &mut File) -> Option<Known> {
+    pub(super) fn load(path: &Path, address: &str, partial: &mut File) -> Option<(Known, Sha256)> {
         let journal: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         if journal.form != FORM || journal.address != address || journal.bytes == 0 {
             return None;
         }
         let sha256 = hash(partial, journal.bytes).ok()?;
-        (hex(&sha256) == journal.sha256).then_some(Known {
-            bytes: journal.bytes,
-            sha256,
-            validator: journal.validator,
-        })
+        let known = Known { bytes: journal.bytes, validator: journal.validator };
+        (hex(&sha256) == journal.sha256).then_some((known, sha256))
     }
 }
 

@@ -93,7 +93,7 @@ impl<T: Target> Writer<T> {
     }
 
     /// Waits until the target is free, and takes it.
-    async fn idle(&mut self) -> Result<T, Error> {
+    pub(super) async fn idle(&mut self) -> Result<T, Error> {
         match std::mem::replace(&mut self.state, State::Failed) {
             State::Idle(target) => Ok(target),
             State::Busy(thread) => thread.await.unwrap_or_else(|error| {
