@@ -183,6 +183,14 @@ impl<R: Resource> ExportJob<R> {
 }
 
 impl Job {
+    /// Reads a job as the service describes it: a JSON object with at least a `job_id`.
+    pub fn from_json(text: &str) -> Option<Self> {
+        match serde_json::from_str(text).ok()? {
+            serde_json::Value::Object(object) => Self::from_object(object),
+            _ => None,
+        }
+    }
+
     /// Whether the job has ended, well or badly.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, Some(JobState::Completed | JobState::Failed | JobState::Canceled))

@@ -1,5 +1,6 @@
 //! The crate's one error type: what can't be planned, run or kept, and what to do about it.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::path::Path;
@@ -18,7 +19,7 @@ struct Inner {
     kind: ErrorKind,
     window: Option<DateRange>,
     message: String,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -48,6 +49,12 @@ pub enum ErrorKind {
     BadData,
     /// What is asked for makes no sense, or doesn't fit what is there already.
     Usage,
+    /// Another run uses the destination now.
+    Busy,
+    /// The ledger can't be read or written.
+    Ledger,
+    /// The run was asked to stop.
+    Interrupted,
 }
 
 impl Error {
@@ -60,8 +67,8 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_hint(mut self, hint: &'static str) -> Self {
-        self.0.hint = Some(hint);
+    pub(crate) fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
         self
     }
 
@@ -100,7 +107,21 @@ impl Error {
             _ => ErrorKind::Job,
         };
         let mut own = Self::new(kind, "the export job didn't come to a result");
-        own.0.hint = error.hint();
+        own.0.hint = error.hint().map(Cow::Borrowed);
+        own.with_source(error)
+    }
+
+    /// What an error of the destination means for a sync.
+    pub(crate) fn from_destination(error: backstory_destination::Error) -> Self {
+        use backstory_destination::ErrorKind as Kind;
+        let (kind, message) = match error.kind() {
+            Kind::Usage => (ErrorKind::Usage, "the destination can't be used like this"),
+            Kind::Rows => (ErrorKind::BadData, "the delivery can't be taken in"),
+            Kind::Busy => (ErrorKind::Busy, "the destination is in use"),
+            _ => (ErrorKind::Destination, "the destination doesn't do its part"),
+        };
+        let mut own = Self::new(kind, message);
+        own.0.hint = error.hint().map(|hint| Cow::Owned(hint.to_owned()));
         own.with_source(error)
     }
 
@@ -115,8 +136,8 @@ impl Error {
     }
 
     /// What a person should do next.
-    pub fn hint(&self) -> Option<&'static str> {
-        self.0.hint
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
     }
 
     /// Whether the other windows would fail for the same reason, so that going on is of no use.

@@ -28,17 +28,27 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod coverage;
+mod engine;
 mod error;
 mod export;
+mod ledger;
+mod pipe;
 mod plan;
+mod quarantine;
+mod raw;
 mod slots;
 
 pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};
+pub use engine::{
+    CommittedJob, JobOrigin, KeepRaw, StatePlace, Stop, SyncEvent, SyncFailure, SyncObserver, SyncOptions,
+    SyncReport, sync,
+};
 pub use error::{Error, ErrorKind};
 pub use export::{
     BadRowPolicy, Event, ExportEntry, ExportOptions, FileEntry, MANIFEST, Manifest, ManifestJob, Observer,
     OutputFormat, Report, Silent, WindowEntry, export,
 };
+pub use ledger::{Ending, JobSpec, Ledger, LedgerFacts, LedgerJob, OthersSeen, RunRecord, Stage};
 pub use plan::{
     Attempt, AttemptOutcome, ContactFilter, ExportPlan, JobTimes, PlannedJob, Proof, Reason, Selection,
     SyncPlan, SyncProof, SyncSettings, Through, WidestWindow, pieces_after_failure,

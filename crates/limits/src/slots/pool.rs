@@ -101,6 +101,12 @@ impl<R> SlotPool<R> {
         reservation
     }
 
+    /// Takes a slot for a job that may exist already, whether or not the policy has room: the service may count it. Known is
+    /// at most what was asked for. It is held until it is bound, settled or released.
+    pub fn adopt_unknown(&mut self, request: Option<R>, at: Timestamp) -> Reservation {
+        self.hold(request, at, State::Intended)
+    }
+
     /// The creation was answered with this job. May be told late, or repeatedly, and corrects what the list had suggested:
     /// a reply knows better. One job holds one slot, so a reservation that held this job before is settled.
     ///

@@ -1,7 +1,6 @@
 //! The blocking half of a window: bytes from the pipe to files in their final form, which land when the bytes have ended
 //! as they should.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,10 +16,11 @@ use super::BadRowPolicy;
 use super::events::{Event, Observer};
 use super::layout::{self, OutputFormat};
 use super::manifest::FileEntry;
-use super::pipe::Receiver;
 use super::window::Shared;
 use crate::error::{Error, ErrorKind};
+use crate::pipe::Receiver;
 use crate::plan::Selection;
+use crate::quarantine::Quarantine;
 use backstory_destination::{Landed, Landing};
 
 /// How many rows are decoded between two reports of progress.
@@ -78,13 +78,10 @@ impl Decoding {
             .collect();
         let mut landings = paths.iter().map(|path| self.begin(path)).collect::<Result<Vec<_>, _>>()?;
         let quarantine = layout::quarantine(&self.selection, self.window);
-        let set_apart = Arc::new(std::sync::Mutex::new(None));
+        let set_apart = Quarantine::new(self.folder.join(&quarantine));
         let mut bad_rows = match self.bad_rows {
             BadRowPolicy::Fail => BadRows::fail(),
-            BadRowPolicy::Quarantine { most } => {
-                let (path, shared) = (self.folder.join(&quarantine), Arc::clone(&set_apart));
-                BadRows::quarantine(most, move || Quarantine::open(&path, shared))
-            }
+            BadRowPolicy::Quarantine { most } => set_apart.bad_rows(most),
         };
         let summary = self.convert(reader, &paths[0], &mut landings, &mut bad_rows);
         let summary = summary.map_err(|error| self.explain(error))?;
@@ -92,8 +89,7 @@ impl Decoding {
         self.check_bad_rows(summary.bad_rows)?;
 
         let mut files = Vec::new();
-        let apart = set_apart.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(landing) = apart {
+        if let Some(landing) = set_apart.into_landing() {
             files.push(self.land(landing, &quarantine, "quarantine", summary.bad_rows)?);
         }
         // The main table is the last to appear: whoever finds it finds the others.
@@ -203,37 +199,5 @@ impl Decoding {
             Some(hint) => own.with_hint(hint),
             None => own,
         }
-    }
-}
-
-/// Lets the quarantine's file land only when the rest does.
-struct Quarantine {
-    landing: Option<Landing>,
-    kept: Arc<std::sync::Mutex<Option<Landing>>>,
-}
-
-impl Quarantine {
-    fn open(
-        path: &std::path::Path,
-        kept: Arc<std::sync::Mutex<Option<Landing>>>,
-    ) -> std::io::Result<Box<dyn Write + Send>> {
-        Ok(Box::new(Self { landing: Some(Landing::begin(path)?), kept }))
-    }
-}
-
-impl Write for Quarantine {
-    fn write(&mut self, data: &[u8]) -> std::io::Result<usize> {
-        self.landing.as_mut().map_or(Ok(data.len()), |landing| landing.write(data))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.landing.as_mut().map_or(Ok(()), Write::flush)
-    }
-}
-
-/// When the writer is done with, what it wrote is handed back to be committed.
-impl Drop for Quarantine {
-    fn drop(&mut self) {
-        *self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = self.landing.take();
     }
 }

@@ -5,7 +5,6 @@ mod events;
 
 mod layout;
 mod manifest;
-mod pipe;
 mod report;
 mod window;
 

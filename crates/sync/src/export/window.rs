@@ -20,8 +20,8 @@ use super::decoding::Decoding;
 use super::events::{Event, Observer};
 use super::layout::OutputFormat;
 use super::manifest::{JobEntry, WindowEntry};
-use super::pipe::pipe;
 use crate::error::{Error, ErrorKind};
+use crate::pipe::pipe;
 use crate::plan::{ContactFilter, Selection};
 use crate::slots::{Request, Slots};
 

@@ -31,7 +31,7 @@ impl Request {
     }
 
     /// What a listed job was asked for, where its echo tells.
-    fn of(job: &Job) -> Option<Self> {
+    pub(crate) fn of(job: &Job) -> Option<Self> {
         Some(Self {
             window: DateRange::new(job.start_date?, job.end_date?).ok()?,
             kind: job.export_type.as_deref()?.parse().ok()?,
@@ -48,6 +48,8 @@ pub(crate) struct Slots {
     /// Whether the service's list is looked at: it has activities only, and needs their key (contract (j.6)).
     listable: bool,
     listed: Mutex<Option<Instant>>,
+    /// Slots of jobs that no list shows, and until when they are held.
+    overdue: Mutex<Vec<(Instant, Reservation)>>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -64,6 +66,7 @@ impl Slots {
             client,
             listable,
             listed: Mutex::default(),
+            overdue: Mutex::default(),
             clock: Arc::clone(clock),
         }
     }
@@ -72,7 +75,8 @@ impl Slots {
     /// there is no slot.
     ///
     /// # Errors
-    /// The list's own, when it can't be had: without it nobody knows what is free.
+    /// The list's own, when it can't be had: without it nobody knows what is free. A job that no list shows doesn't need
+    /// it: its key may be good though the list's is not.
     pub(crate) async fn reserve(
         &self,
         request: Option<Request>,
@@ -81,8 +85,13 @@ impl Slots {
         loop {
             // Registered before the pool is looked at, so that a slot freed in between is not missed.
             let freed = self.freed.notified();
-            self.refresh().await?;
+            match self.refresh().await {
+                Err(error) if request.is_some() => return Err(error),
+                Err(error) => tracing::warn!(%error, "the job list can't be had; going on without it"),
+                Ok(()) => {}
+            }
             let now = self.now();
+            self.release_overdue();
             let reserved = match request {
                 Some(request) => self.pool().reserve(Some(request), now),
                 None => self.pool().reserve_unlisted(now),
@@ -103,6 +112,40 @@ impl Slots {
     pub(crate) fn adopt(&self, job: &Job) -> Slot<'_> {
         let reservation = self.pool().adopt(job.job_id.as_str(), phase(job), self.now());
         Slot { slots: self, reservation, bound: AtomicBool::new(true) }
+    }
+
+    /// A slot for a job of an earlier run, or for an intent that may have become one: it counts, whether or not there is room.
+    pub(crate) fn hold_open(&self, request: Option<Request>) -> Slot<'_> {
+        let reservation = self.pool().adopt_unknown(request.map(Some), self.now());
+        Slot { slots: self, reservation, bound: AtomicBool::new(false) }
+    }
+
+    /// Holds a slot for a job that an earlier run gave up, and that may still run, until the list says that it has ended.
+    pub(crate) fn hold_job(&self, job: &Job) {
+        let _ = self.pool().adopt(job.job_id.as_str(), phase(job), self.now());
+    }
+
+    /// Holds a slot for a job of which nothing is known, and that no list will show, for so long.
+    pub(crate) fn hold_for(&self, length: Duration) {
+        let reservation = self.pool().adopt_unknown(None, self.now());
+        self.overdue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((Instant::now() + length, reservation));
+    }
+
+    /// How many jobs of others the last list had, once one has been seen.
+    pub(crate) fn others(&self) -> Option<usize> {
+        let seen = self.listed.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        seen.then(|| self.pool().others())
+    }
+
+    fn release_overdue(&self) {
+        let mut overdue = self.overdue.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        for (_, reservation) in overdue.extract_if(.., |(until, _)| *until <= now) {
+            self.pool().release(reservation);
+        }
     }
 
     async fn refresh(&self) -> Result<(), Error> {
@@ -163,6 +206,19 @@ impl Slot<'_> {
         self.slots.pool().update(job.job_id.as_str(), phase(job));
         // One that runs makes room among the waiting, one that has ended among all.
         self.slots.freed.notify_waiters();
+    }
+
+    /// The creation's outcome is unknown as yet: the slot stays held, until it is bound or dropped.
+    pub(crate) fn doubt(&self) {
+        let now = self.slots.now();
+        self.slots.pool().mark_unknown(self.reservation, now);
+    }
+
+    /// The creation's outcome will never be known: the slot stays held for so long.
+    pub(crate) fn hold_for(self, length: Duration) {
+        self.bound.store(true, Ordering::Relaxed);
+        let mut overdue = self.slots.overdue.lock().unwrap_or_else(PoisonError::into_inner);
+        overdue.push((Instant::now() + length, self.reservation));
     }
 
     /// The creation's outcome is unknown: a job may hold the slot, so it stays held.

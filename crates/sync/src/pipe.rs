@@ -16,22 +16,22 @@ enum Item {
 }
 
 /// A pipe's two ends.
-pub(super) fn pipe() -> (Sender, Receiver) {
+pub(crate) fn pipe() -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::channel(CHUNKS);
     (Sender(sender), Receiver { items: receiver, chunk: Bytes::new(), ended: false })
 }
 
 /// The end that the download feeds.
-pub(super) struct Sender(mpsc::Sender<Item>);
+pub(crate) struct Sender(mpsc::Sender<Item>);
 
 impl Sender {
     /// Hands a chunk on. Returns `false` when the reader has gone, which it says more about itself.
-    pub(super) async fn send(&self, chunk: Bytes) -> bool {
+    pub(crate) async fn send(&self, chunk: Bytes) -> bool {
         self.0.send(Item::Chunk(chunk)).await.is_ok()
     }
 
     /// Says that all has been sent.
-    pub(super) async fn finish(self) {
+    pub(crate) async fn finish(self) {
         // A reader that has gone has its own reason.
         let _ = self.0.send(Item::End).await;
     }
@@ -39,7 +39,7 @@ impl Sender {
 
 /// The end that the decoder reads. A sender that goes without having finished is an error, not an end of file, so a cut
 /// download can't be taken for a whole one.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     items: mpsc::Receiver<Item>,
     chunk: Bytes,
     ended: bool,

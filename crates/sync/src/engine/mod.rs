@@ -1,0 +1,338 @@
+//! The sync engine: one run brings a destination up to date. Plan, work off, plan again, until nothing is left that this run
+//! can do.
+
+mod adoption;
+#[expect(clippy::module_inception, reason = "the engine of the engine room")]
+mod engine;
+mod events;
+mod handle;
+mod job;
+mod landing;
+mod lock;
+mod options;
+mod place;
+mod reload;
+mod report;
+mod stop;
+mod turns;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use backstory_api::{Client, ErrorKind as ApiKind};
+use backstory_destination::{DeliveryRecord, Destination, fail_point};
+use jiff::SignedDuration;
+
+use self::engine::{Engine, Progress, Tally};
+use self::handle::Handle;
+use self::job::{Work, is_of_use};
+use self::landing::Shore;
+use self::lock::Lock;
+use self::turns::Turns;
+use crate::coverage::DayState;
+use crate::error::{Error, ErrorKind};
+use crate::ledger::{JobSpec, Ledger, LedgerJob, RunTotals, Stage};
+use crate::plan::{SyncPlan, SyncSettings};
+use crate::raw::RawStore;
+use crate::slots::Slots;
+
+pub use events::{Origin as JobOrigin, SyncEvent, SyncObserver};
+pub use options::{KeepRaw, SyncOptions};
+pub use place::StatePlace;
+pub use report::{CommittedJob, SyncFailure, SyncReport};
+pub use stop::Stop;
+
+/// How often a run that waits for another looks whether that has ended.
+const LOOK_AT_LOCK: Duration = Duration::from_millis(500);
+/// How many rounds of planning a run has at most. Each of them does something that no round before it has tried.
+const MOST_ROUNDS: usize = 100;
+
+/// Brings a destination up to date.
+///
+/// Run it whenever and stop it however: what is in the destination is whole, jobs that were begun are taken over by the next
+/// run, and only what is new is asked for.
+///
+/// # Errors
+/// [`ErrorKind::Busy`] when another run holds the destination; [`ErrorKind::Usage`] when the settings don't fit what is
+/// there; [`ErrorKind::Destination`] and [`ErrorKind::Ledger`] when they can't be used. The failure of single jobs is not
+/// an error: it stands in the report beside what landed.
+pub async fn sync(
+    client: &Client,
+    destination: Arc<dyn Destination>,
+    settings: &SyncSettings,
+    options: &SyncOptions,
+    observer: Arc<dyn SyncObserver>,
+    stop: &Stop,
+) -> Result<SyncReport, Error> {
+    let begun = Instant::now();
+    let place = StatePlace::new(&*destination, options.state_dir.as_deref())?;
+    let _lock = take_lock(&place, destination.name(), options, &*observer, stop).await?;
+    let shore = Shore {
+        destination: Arc::clone(&destination),
+        raw: RawStore::new(place.raw()),
+        quarantine: place.quarantine(),
+        max_bad_rows: options.max_bad_rows,
+        bad_rows: Arc::new(AtomicU64::new(0)),
+        observer: Arc::clone(&observer),
+    };
+    let opened = {
+        let (shore, now, path) = (shore.clone(), options.now(), place.ledger());
+        blocking(move || open(&shore, &path, now)).await?
+    };
+    if let Some(path) = opened.ledger.set_aside() {
+        observer.on_event(&SyncEvent::LedgerSetAside { path });
+    }
+    let Opened { ledger, run, mut deliveries, reloaded } = opened;
+    let engine = Engine {
+        client,
+        options,
+        observer: Arc::clone(&observer),
+        ledger: Arc::new(ledger),
+        shore,
+        slots: Slots::new(settings.slots, client.clone(), settings.activities, &options.clock),
+        slots_policy: settings.slots,
+        activity_turns: Turns::new(1),
+        contact_turns: Turns::new(1),
+        run,
+        stop: stop.clone(),
+        tally: Tally::default(),
+        future_refused: AtomicBool::new(false),
+        skew_told: AtomicBool::new(false),
+    };
+
+    let mut progress = Progress::default();
+    let plan = rounds(&engine, settings, &mut deliveries, &mut progress).await;
+    let settled = {
+        let (shore, deliveries, now) = (engine.shore.clone(), deliveries.clone(), options.now());
+        let keep_raw = options.keep_raw;
+        blocking(move || settle(&shore, &deliveries, keep_raw, now)).await
+    };
+    if let Ok(pruned) = &settled
+        && *pruned > 0
+    {
+        observer.on_event(&SyncEvent::Pruned { deliveries: *pruned });
+    }
+    let report = SyncReport {
+        watermark: plan.as_ref().ok().and_then(SyncPlan::watermark),
+        incomplete_days: plan.as_ref().map(incomplete_days).unwrap_or_default(),
+        committed: progress.committed.into_iter().map(|(_, told)| told).collect(),
+        failures: progress.failures,
+        interrupted: progress.stopped,
+        created: engine.tally.created.load(Ordering::Relaxed),
+        adopted: engine.tally.adopted.load(Ordering::Relaxed),
+        taken_over: engine.tally.taken_over.load(Ordering::Relaxed),
+        reloaded,
+        seconds: begun.elapsed().as_secs_f64(),
+    };
+    let outcome = if plan.is_err() || settled.is_err() { "failed" } else { report.outcome() };
+    let totals = RunTotals {
+        jobs: report.committed.len() as u64,
+        rows: report.rows(),
+        bytes: report.bytes(),
+        seconds: report.seconds,
+    };
+    let (now, others, at) = (options.now(), engine.slots.others(), engine.server_now());
+    let noted = engine
+        .note(move |ledger| {
+            if let Some(others) = others {
+                ledger.saw_others(others, at)?;
+            }
+            ledger.end_run(run, now, outcome, totals)
+        })
+        .await;
+    observer.on_event(&SyncEvent::Ended { outcome, watermark: report.watermark, seconds: report.seconds });
+    plan?;
+    settled?;
+    // What the ledger can't be told costs nothing but time, and a failure that was met before says more.
+    if report.failures.is_empty() {
+        noted?;
+    }
+    Ok(report)
+}
+
+/// Plans and works off, until there is nothing left that hasn't been tried. Returns the plan of what is left.
+async fn rounds(
+    engine: &Engine<'_>,
+    settings: &SyncSettings,
+    deliveries: &mut Vec<DeliveryRecord>,
+    progress: &mut Progress,
+) -> Result<SyncPlan, Error> {
+    hold_abandoned(engine).await?;
+    for _ in 0..MOST_ROUNDS {
+        let (open, attempts) = engine.note(|ledger| Ok((ledger.open_jobs()?, ledger.attempts()?))).await?;
+        let open: Vec<LedgerJob> =
+            open.into_iter().filter(|job| is_of_use(job) && wanted(job, settings)).collect();
+        let mut as_if = deliveries.clone();
+        as_if.extend(open.iter().map(LedgerJob::as_if_delivered));
+        let mut settings = settings.clone();
+        settings.future_dates &= !engine.future_is_refused();
+        let plan = SyncPlan::new(&as_if, &attempts, &settings, engine.options.now())?;
+        let mut work: Vec<Work> =
+            open.into_iter().filter(|job| !progress.tried_open.contains(&job.id)).map(Work::Open).collect();
+        let taken_over = work.len();
+        // What is under way isn't begun a second time, though it may leave a day open.
+        let known: HashSet<JobSpec> = work.iter().map(|work| work.spec().clone()).collect();
+        let new = plan.jobs().iter().cloned().map(Work::new);
+        let is_new = |work: &Work| !known.contains(work.spec()) && !progress.tried.contains(work.spec());
+        work.extend(new.filter(is_new));
+        let first = progress.tried.is_empty();
+        if !work.is_empty() || first {
+            engine.observer.on_event(&SyncEvent::Planned {
+                jobs: work.len(),
+                taken_over,
+                watermark: plan.watermark(),
+                choices: plan.choices(),
+            });
+        }
+        if work.is_empty() || progress.stopped {
+            break;
+        }
+        let before = progress.committed.len();
+        engine.work_off(work, progress).await;
+        deliveries.extend(progress.committed[before..].iter().map(|(record, _)| record.clone()));
+        if progress.stopped {
+            break;
+        }
+    }
+    let attempts = engine.note(|ledger| ledger.attempts()).await?;
+    let mut settings = settings.clone();
+    settings.future_dates &= !engine.future_is_refused();
+    SyncPlan::new(deliveries, &attempts, &settings, engine.options.now())
+}
+
+/// Whether a job of an earlier run is of what is kept current now.
+fn wanted(job: &LedgerJob, settings: &SyncSettings) -> bool {
+    use backstory_destination::DeliveryKind as Kind;
+    match job.spec.kind {
+        Kind::Contacts => settings.contacts,
+        Kind::Snapshot | Kind::Delta => settings.activities,
+    }
+}
+
+/// Days that should be closed or loaded by now, and aren't whole.
+fn incomplete_days(plan: &SyncPlan) -> Vec<jiff::civil::Date> {
+    let days = plan.coverage().days().iter();
+    days.filter(|(_, state)| matches!(state, DayState::Partial | DayState::Failed))
+        .map(|(day, _)| *day)
+        .collect()
+}
+
+/// Slots of jobs that earlier runs gave up, and of creations whose outcome is unknown: they count until they have ended.
+async fn hold_abandoned(engine: &Engine<'_>) -> Result<(), Error> {
+    let open = engine.note(|ledger| ledger.open_jobs()).await?;
+    for job in open.into_iter().filter(|job| !is_of_use(job)) {
+        let Some(id) = &job.job_id else {
+            let age = job.intended_at.duration_until(engine.server_now());
+            let age = Duration::try_from(age).unwrap_or_default();
+            match engine.unlisted_hold().checked_sub(age).filter(|left| !left.is_zero()) {
+                Some(left) => engine.slots.hold_for(left),
+                None => free(engine, &job).await?,
+            }
+            continue;
+        };
+        match Handle::attach(engine.client, job.spec.kind, id).poll().await {
+            Ok(described) if !described.has_ended() => engine.slots.hold_job(&described),
+            Err(error) if !matches!(error.kind(), ApiKind::JobNotFound | ApiKind::BadRequest) => {
+                tracing::warn!(job = %id, error = %job::chain(&error), "a job that was given up can't be asked about");
+            }
+            _ => free(engine, &job).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn free(engine: &Engine<'_>, job: &LedgerJob) -> Result<(), Error> {
+    let (id, at, intended) = (job.id, engine.server_now(), job.stage == Stage::Intended);
+    let freed = move |ledger: &Ledger| {
+        if intended {
+            ledger.end(id, crate::ledger::Ending::OutcomeUnknown, None, at)
+        } else {
+            ledger.freed(id, at)
+        }
+    };
+    engine.note(freed).await
+}
+
+/// What a run begins with.
+struct Opened {
+    ledger: Ledger,
+    run: i64,
+    deliveries: Vec<DeliveryRecord>,
+    reloaded: u64,
+}
+
+/// Opens the ledger, brings it up to the destination, and loads what was kept and not committed.
+fn open(shore: &Shore, ledger: &std::path::Path, now: jiff::Timestamp) -> Result<Opened, Error> {
+    let ledger = Ledger::open(ledger, shore.destination.id(), now)?;
+    let run = ledger.begin_run(now)?;
+    fail_point("run-noted");
+    shore.raw.tidy()?;
+    let mut deliveries = shore.destination.deliveries().map_err(Error::from_destination)?;
+    let reloaded = reload::missing(shore, &deliveries)?;
+    let count = reloaded.len() as u64;
+    deliveries.extend(reloaded);
+    ledger.reconcile(&deliveries, now)?;
+    Ok(Opened { ledger, run, deliveries, reloaded: count })
+}
+
+/// What is left to do when the work is done. Returns how many deliveries' raw files were old enough to go.
+fn settle(
+    shore: &Shore,
+    deliveries: &[DeliveryRecord],
+    keep_raw: KeepRaw,
+    now: jiff::Timestamp,
+) -> Result<usize, Error> {
+    shore.destination.settle(now).map_err(Error::from_destination)?;
+    fail_point("destination-settled");
+    match keep_raw {
+        KeepRaw::Forever => Ok(0),
+        KeepRaw::For(length) => shore.raw.prune(deliveries, length, now),
+        KeepRaw::No => shore.raw.prune(deliveries, SignedDuration::ZERO, now),
+    }
+}
+
+async fn take_lock(
+    place: &StatePlace,
+    name: &str,
+    options: &SyncOptions,
+    observer: &dyn SyncObserver,
+    stop: &Stop,
+) -> Result<Lock, Error> {
+    let mut told = false;
+    loop {
+        let holder = match Lock::try_take(place.lock(), options.now())? {
+            Ok(lock) => return Ok(lock),
+            Err(holder) => holder,
+        };
+        let busy = Lock::busy(name, holder.as_ref());
+        if !options.wait_for_lock {
+            return Err(busy);
+        }
+        if !std::mem::replace(&mut told, true) {
+            observer.on_event(&SyncEvent::WaitingForLock { holder: &busy.to_string() });
+        }
+        tokio::select! {
+            () = stop.stopped() => {
+                return Err(Error::new(ErrorKind::Interrupted, "asked to stop while waiting for another run"));
+            }
+            () = tokio::time::sleep(LOOK_AT_LOCK) => {}
+        }
+    }
+}
+
+/// Runs what blocks on a thread that may.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        Err(Error::new(ErrorKind::Destination, "the work on the disk broke down; please report this")
+            .with_source(error))
+    })
+}
+
+/// This machine's name.
+pub(crate) fn host() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}

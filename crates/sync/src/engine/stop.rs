@@ -1,0 +1,38 @@
+//! A request to stop, from outside a run.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// A request to stop, which a run heeds as soon as it can do so without leaving anything half done. Clones are one.
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<watch::Sender<bool>>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Stop {
+    /// Nobody wants to stop yet.
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Asks whoever holds a clone to stop.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Whether it was asked to stop.
+    pub fn is_stopped(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it is asked to stop.
+    pub async fn stopped(&self) {
+        // The sender lives as long as this does.
+        let _ = self.0.subscribe().wait_for(|stopped| *stopped).await;
+    }
+}

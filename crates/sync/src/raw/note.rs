@@ -1,0 +1,127 @@
+//! The note beside a kept delivery: which job it came from, and what its bytes are.
+
+use backstory_destination::{Delivery, DeliveryKind, DeliveryRecord};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+/// Ids longer than this are shortened in file names, which may have no more than 255 bytes.
+const LONGEST_ID: usize = 100;
+
+/// What a kept delivery is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RawNote {
+    /// The delivery, enough to load it anew.
+    pub(crate) delivery: Delivery,
+    /// Its fragments, in order.
+    pub(crate) files: Vec<RawFile>,
+    /// When the files were removed, by the rule of how long they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) removed_at: Option<Timestamp>,
+}
+
+/// A kept fragment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RawFile {
+    /// Its file's name.
+    pub(crate) name: String,
+    /// Which fragment it is.
+    pub(crate) fragment: u32,
+    /// Bytes as delivered, decompressed.
+    pub(crate) bytes: u64,
+    /// Line feeds in these bytes.
+    pub(crate) lines: u64,
+    /// SHA-256 of these bytes, in lower-case hex.
+    pub(crate) sha256: String,
+    /// The file's own size.
+    pub(crate) stored_bytes: u64,
+}
+
+/// The name that all files of a delivery begin with.
+pub(crate) fn stem(delivery: &Delivery) -> String {
+    let (window, kind) = (delivery.window, delivery.kind.as_str());
+    let days = format!("{}_{}", window.from, window.to);
+    let job = file_safe(&delivery.job_id);
+    match (delivery.kind, delivery.activity_type.as_str()) {
+        (DeliveryKind::Contacts, _) => format!("{days}.job-{job}"),
+        (_, "all") => format!("{days}.{kind}.job-{job}"),
+        (_, one) => format!("{days}.{kind}-{}.job-{job}", file_safe(one)),
+    }
+}
+
+/// The name of a delivery's note.
+pub(crate) fn note_name(delivery: &Delivery) -> String {
+    format!("{}.json", stem(delivery))
+}
+
+/// The name of a fragment's file.
+pub(crate) fn file_name(delivery: &Delivery, fragment: u32) -> String {
+    let ending = match delivery.kind {
+        DeliveryKind::Contacts => "csv",
+        DeliveryKind::Snapshot | DeliveryKind::Delta => "jsonl",
+    };
+    format!("{}.{fragment}.{ending}.zst", stem(delivery))
+}
+
+/// The name of the file of a delivery's bad rows.
+pub(crate) fn quarantine_name(delivery: &Delivery) -> String {
+    format!("quarantine_{}_{}.jsonl", delivery.resource.as_str(), stem(delivery))
+}
+
+/// Letters, digits and `-` as they are, the rest percent-encoded; what is very long by its checksum.
+fn file_safe(text: &str) -> String {
+    use std::fmt::Write as _;
+    if text.len() > LONGEST_ID {
+        let mut hex = String::from("sha256-");
+        for byte in Sha256::digest(text) {
+            let _ = write!(hex, "{byte:02x}");
+        }
+        return hex;
+    }
+    text.bytes().fold(String::new(), |mut safe, byte| {
+        if byte.is_ascii_alphanumeric() || byte == b'-' {
+            safe.push(char::from(byte));
+        } else {
+            let _ = write!(safe, "%{byte:02X}");
+        }
+        safe
+    })
+}
+
+impl RawNote {
+    /// Whether the record of a delivery is about the same bytes.
+    pub(crate) fn agrees_with(&self, record: &DeliveryRecord) -> bool {
+        self.files.len() == record.parts.len()
+            && self.files.iter().zip(&record.parts).all(|(file, part)| {
+                (file.fragment, file.bytes, file.lines, &file.sha256)
+                    == (part.fragment, part.bytes, part.lines, &part.sha256)
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use backstory_destination::Window;
+    use jiff::civil::date;
+
+    use super::*;
+
+    fn delivery(job_id: &str, kind: DeliveryKind) -> Delivery {
+        let window = Window::new(date(2026, 6, 1), date(2026, 6, 14));
+        Delivery::new(job_id, kind, window, Timestamp::UNIX_EPOCH, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn files_are_named_after_their_window_and_job_whatever_the_job_is_called() {
+        assert_eq!(
+            file_name(&delivery("17", DeliveryKind::Delta), 0),
+            "2026-06-01_2026-06-14.delta.job-17.0.jsonl.zst"
+        );
+        assert_eq!(note_name(&delivery("17", DeliveryKind::Contacts)), "2026-06-01_2026-06-14.job-17.json");
+        assert_eq!(
+            stem(&delivery("../a/b", DeliveryKind::Delta)),
+            "2026-06-01_2026-06-14.delta.job-%2E%2E%2Fa%2Fb"
+        );
+        assert!(file_name(&delivery(&"x".repeat(5_000), DeliveryKind::Snapshot), 0).len() < 200);
+    }
+}

@@ -1,0 +1,369 @@
+//! What a sync does, against a service in memory that does whatever a test wants, and a destination in memory.
+
+mod memory;
+mod service;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backstory_destination::{DeliveryKind, Destination};
+use backstory_sync::{
+    Error, ErrorKind, JobOrigin, KeepRaw, Stop, SyncEvent, SyncObserver, SyncOptions, SyncReport,
+    SyncSettings, sync,
+};
+use backstory_transport::{Scripted, ScriptedService};
+use jiff::civil::date;
+use memory::Memory;
+use service::{Service, client};
+
+const NOW: &str = "2026-03-06T12:00:00Z";
+
+fn settings() -> SyncSettings {
+    let mut settings = SyncSettings::new(date(2025, 1, 1));
+    settings.contacts = false;
+    settings
+}
+
+fn options() -> SyncOptions {
+    let mut options = SyncOptions::new(|| NOW.parse().unwrap());
+    options.wait = options.wait.with_first_poll(Duration::from_millis(10));
+    options
+}
+
+#[derive(Default)]
+struct Log(Mutex<Vec<String>>);
+
+impl SyncObserver for Log {
+    fn on_event(&self, event: &SyncEvent<'_>) {
+        self.0.lock().unwrap().push(serde_json::to_string(event).unwrap());
+    }
+}
+
+impl Log {
+    fn count(&self, name: &str) -> usize {
+        let start = format!(r#"{{"event":"{name}""#);
+        self.0.lock().unwrap().iter().filter(|event| event.starts_with(&start)).count()
+    }
+}
+
+async fn run(
+    scripted: &ScriptedService,
+    destination: &Arc<Memory>,
+    settings: &SyncSettings,
+    options: &SyncOptions,
+) -> Result<SyncReport, Error> {
+    run_watched(scripted, destination, settings, options, &Arc::default()).await
+}
+
+async fn run_watched(
+    scripted: &ScriptedService,
+    destination: &Arc<Memory>,
+    settings: &SyncSettings,
+    options: &SyncOptions,
+    log: &Arc<Log>,
+) -> Result<SyncReport, Error> {
+    let destination: Arc<dyn Destination> = Arc::clone(destination) as _;
+    let observer: Arc<dyn SyncObserver> = Arc::clone(log) as _;
+    sync(&client(scripted), destination, settings, options, observer, &Stop::new()).await
+}
+
+fn posts(scripted: &ScriptedService) -> usize {
+    scripted.requests().iter().filter(|request| request.method() == "POST").count()
+}
+
+fn raw_files(home: &Path, ending: &str) -> usize {
+    if !home.join("raw").exists() {
+        return 0;
+    }
+    service::files(&home.join("raw")).keys().filter(|name| name.ends_with(ending)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_sync_lays_the_history_and_a_second_finds_only_today_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    let mut settings = settings();
+    settings.contacts = true;
+    let report = run(&scripted, &destination, &settings, &options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.watermark, Some(date(2026, 3, 5)));
+    let kinds = |kind| destination.records().iter().filter(|record| record.delivery.kind == kind).count();
+    assert_eq!((kinds(DeliveryKind::Snapshot), kinds(DeliveryKind::Delta)), (3, 1));
+    assert!(kinds(DeliveryKind::Contacts) >= 2);
+    assert_eq!(raw_files(home.path(), ".zst"), destination.records().len());
+    let before = posts(&scripted);
+    let report = run(&scripted, &destination, &settings, &options()).await.unwrap();
+    assert_eq!(posts(&scripted) - before, 1, "today's delta: {report:?}");
+    settings.through = backstory_sync::Through::Yesterday;
+    let before = scripted.requests().len();
+    let report = run(&scripted, &destination, &settings, &options()).await.unwrap();
+    assert!(report.committed.is_empty() && report.is_complete());
+    assert_eq!(scripted.requests().len(), before, "nothing to do is done without a request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_job_is_asked_for_in_halves() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let mut failed = 0;
+    service.twist(move |request, reply| {
+        let path = request.uri().path();
+        let first = path.ends_with("/jobs/100") && failed == 0;
+        if first {
+            failed += 1;
+            return Scripted::ok(r#"{"job_id":"100","state":"Failed"}"#);
+        }
+        reply
+    });
+    let scripted = service.scripted();
+    let log = Arc::default();
+    let report = run_watched(&scripted, &destination, &settings(), &options(), &log).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(log.count("divided"), 1);
+    assert_eq!(report.committed.len(), 5, "three windows, one of them in halves, and a delta");
+    assert_eq!(report.watermark, Some(date(2026, 3, 5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_reply_is_found_in_the_list_and_nothing_is_created_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let mut lost = 0;
+    service.twist(move |request, reply| {
+        if request.method() == "POST" && lost < 2 {
+            lost += 1;
+            return Scripted::fail_after_send();
+        }
+        reply
+    });
+    let scripted = service.scripted();
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((report.adopted, report.created), (2, 2));
+    assert_eq!(posts(&scripted), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_creation_that_never_arrived_is_made_again_once_the_list_proves_it() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let (mut lost, mut seen) = (false, 0);
+    service.twist(move |request, reply| {
+        if request.method() == "POST" && !std::mem::replace(&mut lost, true) {
+            return Scripted::fail_after_send();
+        }
+        // The job that this service has made of it is not shown.
+        if request.uri().path().ends_with("/jobs") && request.method() == "GET" && seen < 20 {
+            seen += 1;
+            return Scripted::ok("[]").header("date", "Fri, 06 Mar 2026 12:00:00 GMT");
+        }
+        reply
+    });
+    let report = run(&service.scripted(), &destination, &settings(), &options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((report.adopted, report.created), (0, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_of_a_run_that_was_stopped_are_taken_over() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let scripted = service.scripted();
+    let stop = Stop::new();
+    let stopper = stop.clone();
+    service.twist(move |request, reply| {
+        let path = request.uri().path();
+        if request.method() == "GET" && path.contains("/jobs/") && !path.ends_with("/data") {
+            stopper.stop();
+            return Scripted::ok(format!(
+                r#"{{"job_id":"{}","state":"Running"}}"#,
+                path.rsplit('/').next().unwrap()
+            ));
+        }
+        reply
+    });
+    let into: Arc<dyn Destination> = Arc::clone(&destination) as _;
+    let observer = Arc::new(backstory_sync::Silent);
+    let report = sync(&client(&scripted), into, &settings(), &options(), observer, &stop).await.unwrap();
+    assert!(report.interrupted && report.committed.is_empty());
+    assert_eq!(report.outcome(), "interrupted");
+    let begun = posts(&scripted);
+    assert!(begun > 0);
+    service.twist(|_, reply| reply);
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((report.taken_over as usize, posts(&scripted)), (begun, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_destination_has_lost_comes_back_from_the_raw_files() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    let lines = destination.lines();
+    destination.lose("101");
+    let before = posts(&scripted);
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert_eq!((report.reloaded, posts(&scripted) - before), (1, 1), "the one job is today's delta");
+    assert!(lines.iter().all(|(job, lines)| destination.lines().get(job) == Some(lines)));
+    // Damaged, it is fetched again.
+    destination.lose("101");
+    let files = service::files(&home.path().join("raw"));
+    let name = files.keys().find(|name| name.contains("job-101.") && name.ends_with(".zst")).unwrap();
+    std::fs::write(home.path().join("raw").join(name), b"garbage").unwrap();
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert!(report.is_complete() && report.reloaded == 0, "{report:?}");
+    assert_eq!(report.watermark, Some(date(2026, 3, 5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ledger_that_is_deleted_loses_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    std::fs::remove_dir_all(home.path().join("_backstory")).unwrap();
+    let before = posts(&scripted);
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert_eq!(posts(&scripted) - before, 1, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expired_file_is_asked_for_again_and_not_in_halves() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    service.twist(|request, reply| {
+        if request.uri().path().ends_with("/jobs/100/data") {
+            return Scripted::reply(410, r#"{"error":"Gone","message":"HTTP 410 Gone"}"#);
+        }
+        reply
+    });
+    let log = Arc::default();
+    let report = run_watched(&service.scripted(), &destination, &settings(), &options(), &log).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((log.count("divided"), report.committed.len(), report.created), (0, 4, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_key_may_fail_without_the_other_being_lost() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let mut settings = settings();
+    settings.contacts = true;
+    for broken in ["/contacts/", "/activities/"] {
+        let service = Service::new();
+        service.twist(move |request, reply| {
+            if request.uri().path().contains(broken) {
+                return Scripted::reply(403, r#"{"error":"ForbiddenException","message":"HTTP 403"}"#);
+            }
+            reply
+        });
+        let report = run(&service.scripted(), &destination, &settings, &options()).await.unwrap();
+        assert!(!report.committed.is_empty(), "{broken}: {report:?}");
+        assert_eq!(report.outcome(), "partial");
+        assert!(report.failures.iter().all(|failure| failure.error.kind() == ErrorKind::Authentication));
+    }
+    assert_eq!(
+        run(&Service::new().scripted(), &destination, &settings, &options()).await.unwrap().outcome(),
+        "done"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_runs_too_long_is_given_up_and_still_counts_as_a_slot() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    service.twist(|request, reply| {
+        let path = request.uri().path();
+        if path.ends_with("/jobs/100") {
+            return Scripted::ok(r#"{"job_id":"100","state":"Running"}"#);
+        }
+        reply
+    });
+    let mut options = options();
+    options.run_limit = Duration::from_secs(60);
+    let log = Arc::default();
+    let scripted = service.scripted();
+    let report = run_watched(&scripted, &destination, &settings(), &options, &log).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(log.count("divided"), 1);
+    let facts =
+        backstory_sync::LedgerFacts::read(&home.path().join("_backstory/ledger.sqlite")).unwrap().unwrap();
+    assert_eq!(facts.open_jobs.len(), 1, "it may still run");
+    // Later it has ended, and the next run sees that.
+    service.twist(|_, reply| reply);
+    run(&scripted, &destination, &settings(), &options).await.unwrap();
+    let facts =
+        backstory_sync::LedgerFacts::read(&home.path().join("_backstory/ledger.sqlite")).unwrap().unwrap();
+    assert!(facts.open_jobs.is_empty());
+    assert_eq!(facts.runs.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn future_dates_that_are_refused_make_a_plan_without_them() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    service.twist(|request, reply| {
+        let body = String::from_utf8_lossy(request.body()).into_owned();
+        let end = body.split(r#""end_date":""#).nth(1).map(|rest| rest[..10].to_owned());
+        if end.is_some_and(|end| end.as_str() > "2026-03-06") {
+            return Scripted::reply(
+                400,
+                r#"{"error":"BadRequestException","message":"the range lies in the future"}"#,
+            );
+        }
+        reply
+    });
+    let scripted = service.scripted();
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(report.watermark, Some(date(2026, 3, 5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_run_is_told_who_the_first_is_or_waits_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    let (settings, impatient) = (settings(), options());
+    let mut patient = options();
+    patient.wait_for_lock = true;
+    let first = run(&scripted, &destination, &settings, &impatient);
+    let second = run(&scripted, &destination, &settings, &impatient);
+    let third = run(&scripted, &destination, &settings, &patient);
+    let (first, second, third) = tokio::join!(first, second, third);
+    assert!(first.unwrap().is_complete());
+    let error = second.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+    assert_eq!(third.unwrap().committed.len(), 1, "today's delta");
+}
+
+#[tokio::test(start_paused = true)]
+async fn raw_files_are_kept_for_as_long_as_is_asked() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    let mut options = options();
+    options.keep_raw = KeepRaw::No;
+    run(&scripted, &destination, &settings(), &options).await.unwrap();
+    assert_eq!(raw_files(home.path(), ".zst"), 0);
+    options.keep_raw = KeepRaw::For(jiff::SignedDuration::from_hours(24 * 90));
+    run(&scripted, &destination, &settings(), &options).await.unwrap();
+    assert_eq!(raw_files(home.path(), ".zst"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn how_a_job_came_to_a_run_is_told_in_words() {
+    assert_eq!(serde_json::to_string(&JobOrigin::TakenOver).unwrap(), r#""taken_over""#);
+}
