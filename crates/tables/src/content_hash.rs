@@ -61,6 +61,12 @@ impl ContentHash {
         Ok(())
     }
 
+    /// Takes in the records that another hash has.
+    pub fn merge(&mut self, other: &Self) {
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.count += other.count;
+    }
+
     /// How many records have been taken in.
     pub fn count(&self) -> u64 {
         self.count

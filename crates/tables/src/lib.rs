@@ -91,3 +91,4 @@ pub use resource::{Resource, SourceFormat};
 pub use row_group::Shape;
 pub use schema::schema;
 pub use summary::Summary;
+pub use version::split_version;

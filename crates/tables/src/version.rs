@@ -58,6 +58,32 @@ impl Versions {
     }
 }
 
+/// A `_version` in its three parts: the instant by which versions are ordered first, what all rows of a fragment have in
+/// common, and the line. Each part is compared byte by byte. `None` for a text that is no version.
+///
+/// ```
+/// use backstory_tables::{ActivityBatches, Origin, split_version};
+/// use arrow_array::cast::AsArray;
+///
+/// let batches = ActivityBatches::new(&b"{\"uid\":\"a\"}\n{\"uid\":\"b\"}\n"[..], &Origin::offline(jiff::Timestamp::UNIX_EPOCH));
+/// for batch in batches {
+///     let batch = batch?;
+///     let versions = batch.column_by_name("_version").unwrap().as_string::<i32>();
+///     let [first, second] = [0, 1].map(|row| split_version(versions.value(row)).unwrap());
+///     assert_eq!((first.0, first.1), (second.0, second.1));
+///     assert!(first.2 < second.2);
+/// }
+/// # Ok::<(), backstory_tables::Error>(())
+/// ```
+pub fn split_version(version: &str) -> Option<(&str, &str, &str)> {
+    if version.len() != WIDTH {
+        return None;
+    }
+    let (instant, rest) = version.split_at_checked(INSTANT)?;
+    let (fragment, line) = rest.split_at_checked(WIDTH - INSTANT - LINE)?;
+    Some((instant, fragment, line))
+}
+
 fn hex(micros: i64) -> [u8; INSTANT] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let ordered = (micros as u64) ^ (1 << 63);

@@ -1,0 +1,215 @@
+//! `views.duckdb.sql`: the tables as views for DuckDB.
+//!
+//! The file names every data file that counts, so whoever has read it sees one state, whatever happens to the lake meanwhile;
+//! it is replaced in one step. Paths are absolute, so it works from any directory; a lake that was moved gets a new one at
+//! its next use.
+//!
+//! Current activities are the base's rows whose key the overlay doesn't have, and of the other keys the greatest version. The
+//! base is read whole only once, and of the keys that both have only keys and versions: a row of the base that beats the
+//! overlay's is rare, and where there is none DuckDB leaves the last branch out.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use backstory_destination::{Error, ErrorKind, replace};
+use backstory_tables::{
+    ColumnDescription, ColumnType, Resource, TableDescription, describe_nested, describe_relational,
+};
+
+use crate::footer::DataFile;
+use crate::layout::Layout;
+use crate::problem::unwritable;
+use crate::state::State;
+
+/// Stands before the lake's path, at the beginning of the file.
+const PLACE: &str = "-- The lake is in ";
+
+/// Writes the views of a state, unless they stand there already.
+pub(crate) fn refresh(layout: &Layout, state: &State) -> Result<(), Error> {
+    let path = layout.views();
+    let sql = sql(layout, state)?;
+    if std::fs::read(&path).is_ok_and(|before| before == sql.as_bytes()) {
+        return Ok(());
+    }
+    replace(&path, sql.as_bytes()).map_err(|error| unwritable(&path, error))
+}
+
+/// Whether the lake has been moved since its views were written.
+pub(crate) fn are_of_another_place(layout: &Layout) -> bool {
+    let Ok(sql) = std::fs::read_to_string(layout.views()) else { return false };
+    let place = sql.lines().find_map(|line| line.strip_prefix(PLACE));
+    place != Some(on_one_line(layout.root()).as_str())
+}
+
+fn on_one_line(path: &Path) -> String {
+    path.display().to_string().replace(['\n', '\r'], "?")
+}
+
+fn sql(layout: &Layout, state: &State) -> Result<String, Error> {
+    let mut sql = format!(
+        "-- The tables of a Backstory lake as views for DuckDB. Written by backstory; changes are lost.\n\
+         {PLACE}{}\n\
+         -- Use it with `duckdb -init views.duckdb.sql`, or `.read` it.\n",
+        on_one_line(layout.root())
+    );
+    let source = Source::of(state)?;
+    let current = source.current();
+    let activities = describe_nested(Resource::Activities);
+    view(&mut sql, "activities", &relational(&activities, current.as_deref()));
+    for table in describe_relational(Resource::Activities) {
+        if table.name != "activities" {
+            view(&mut sql, table.name, &children(&table, current.as_deref()));
+        }
+    }
+    view(&mut sql, "activity_versions", &relational(&activities, source.all.as_deref()));
+    let contacts = describe_nested(Resource::Contacts);
+    let last = files(&state.contacts.current)?.map(|last| format!("({})", greatest(&last)));
+    view(&mut sql, "contacts", &relational(&contacts, last.as_deref()));
+    let observations = files(&state.contacts.observations)?;
+    view(&mut sql, "contact_observations", &relational(&contacts, observations.as_deref()));
+    Ok(sql)
+}
+
+fn view(sql: &mut String, name: &str, query: &str) {
+    // Writing to memory can't fail.
+    let _ = write!(sql, "\nCREATE OR REPLACE VIEW {name} AS\n{query};\n");
+}
+
+/// Where the rows of activities are, as SQL. `None` stands for no file at all.
+struct Source {
+    base: Option<String>,
+    overlay: Option<String>,
+    all: Option<String>,
+}
+
+impl Source {
+    fn of(state: &State) -> Result<Self, Error> {
+        let (base, overlay) = (state.activities.base_files(), &state.activities.overlay);
+        let all: Vec<_> = base.iter().chain(overlay).cloned().collect();
+        Ok(Self { base: files(base)?, overlay: files(overlay)?, all: files(&all)? })
+    }
+
+    /// The current rows, nested.
+    fn current(&self) -> Option<String> {
+        let (base, overlay) = match (&self.base, &self.overlay) {
+            (None, None) => return None,
+            (Some(base), None) => return Some(base.clone()),
+            (None, Some(overlay)) => return Some(format!("({})", greatest(overlay))),
+            (Some(base), Some(overlay)) => (base, overlay),
+        };
+        let greatest = greatest(overlay);
+        // `beaten`: keys whose greatest version is the base's. Each join has the smaller side on its right.
+        Some(format!(
+            "(\
+             WITH beaten AS MATERIALIZED (\n    \
+               SELECT base._key AS _key FROM {base} AS base\n    \
+               JOIN (SELECT _key, max(_version) AS _version FROM {overlay} GROUP BY _key) AS overlay\n    \
+               ON base._key = overlay._key AND base._version > overlay._version\n  )\n  \
+             SELECT * FROM {base} AS base ANTI JOIN (SELECT _key FROM {overlay}) AS overlay ON base._key = overlay._key\n  \
+             UNION ALL\n  \
+             SELECT * FROM ({greatest}) AS overlay ANTI JOIN beaten ON overlay._key = beaten._key\n  \
+             UNION ALL\n  \
+             SELECT * FROM {base} AS base SEMI JOIN beaten ON base._key = beaten._key)"
+        ))
+    }
+}
+
+/// The greatest version of each key in some files.
+fn greatest(files: &str) -> String {
+    format!("SELECT * FROM {files} QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _version DESC) = 1")
+}
+
+/// The columns of a nested table in their relational shape.
+fn relational(nested: &TableDescription, from: Option<&str>) -> String {
+    let mut inside = Vec::new();
+    let mut columns = Vec::new();
+    for column in &nested.columns {
+        while inside.last().is_some_and(|list: &String| !column.name.starts_with(list.as_str())) {
+            inside.pop();
+        }
+        match column.kind {
+            ColumnType::StructList => inside.push(format!("{}.", column.name)),
+            // Tables of their own.
+            _ if !inside.is_empty() => {}
+            ColumnType::Struct => {}
+            _ => columns.push((expression(&column.name), column.name.replace('.', "_"), column.kind)),
+        }
+    }
+    select(&columns, from)
+}
+
+/// The rows of a list, each as one of a table of its own.
+fn children(table: &TableDescription, from: Option<&str>) -> String {
+    let of_child = |column: &ColumnDescription| match column.name.as_str() {
+        name @ ("_key" | "ordinal" | "uid" | "_version") => quoted(name),
+        name => format!("child.{}", quoted(name)),
+    };
+    let columns: Vec<_> =
+        table.columns.iter().map(|column| (of_child(column), column.name.clone(), column.kind)).collect();
+    let from = from.map(|from| {
+        let list = quoted(table.name);
+        format!(
+            "(SELECT _key, uid, _version, unnest({list}) AS child, generate_subscripts({list}, 1) AS ordinal FROM {from})"
+        )
+    });
+    select(&columns, from.as_deref())
+}
+
+/// A query for columns: an expression, a name and a type each. Without any rows to select from, an empty table.
+fn select(columns: &[(String, String, ColumnType)], from: Option<&str>) -> String {
+    let mut sql = String::from("SELECT\n");
+    for (at, (expression, name, kind)) in columns.iter().enumerate() {
+        let comma = if at + 1 < columns.len() { "," } else { "" };
+        let name = quoted(name);
+        let _ = match from {
+            Some(_) if *expression == name => writeln!(sql, "  {name}{comma}"),
+            Some(_) => writeln!(sql, "  {expression} AS {name}{comma}"),
+            None => writeln!(sql, "  NULL::{} AS {name}{comma}", kind.sql()),
+        };
+    }
+    sql.push_str(&from.map_or_else(|| "WHERE false".to_owned(), |from| format!("FROM {from}")));
+    sql
+}
+
+/// A path into structs, such as `stats.total_participants`.
+fn expression(path: &str) -> String {
+    path.split('.').map(quoted).collect::<Vec<_>>().join(".")
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{name}\"")
+}
+
+/// A table function that reads files.
+fn files(files: &[Arc<DataFile>]) -> Result<Option<String>, Error> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let paths = files.iter().map(|file| path_in_sql(&file.path)).collect::<Result<Vec<_>, _>>()?;
+    // Files of an earlier version may lack a column.
+    let by_name = if files.iter().all(|file| file.has_our_columns) { "" } else { ", union_by_name = true" };
+    Ok(Some(format!("read_parquet([{}]{by_name}, hive_partitioning = false)", paths.join(", "))))
+}
+
+fn path_in_sql(path: &Path) -> Result<String, Error> {
+    let text = path.to_str().ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("{} is a path that SQL can't hold", path.display()))
+            .with_hint("put the lake in a folder whose path is UTF-8")
+    })?;
+    let mut quoted = String::from("'");
+    for letter in text.chars() {
+        match letter {
+            '\'' => quoted.push_str("''"),
+            // DuckDB would take these for patterns.
+            '[' | '*' | '?' => {
+                quoted.push('[');
+                quoted.push(letter);
+                quoted.push(']');
+            }
+            _ => quoted.push(letter),
+        }
+    }
+    quoted.push('\'');
+    Ok(quoted)
+}
