@@ -40,8 +40,8 @@ mod slots;
 
 pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};
 pub use engine::{
-    CommittedJob, JobOrigin, KeepRaw, StatePlace, Stop, SyncEvent, SyncFailure, SyncObserver, SyncOptions,
-    SyncReport, sync,
+    Before, CommittedJob, JobOrigin, KeepRaw, NotCovered, RawFacts, Rebuilt, StatePlace, Stop, SyncEvent,
+    SyncFailure, SyncObserver, SyncOptions, SyncReport, Verification, rebuild, sync, verify,
 };
 pub use error::{Error, ErrorKind};
 pub use export::{

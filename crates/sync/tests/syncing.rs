@@ -367,3 +367,46 @@ async fn raw_files_are_kept_for_as_long_as_is_asked() {
 async fn how_a_job_came_to_a_run_is_told_in_words() {
     assert_eq!(serde_json::to_string(&JobOrigin::TakenOver).unwrap(), r#""taken_over""#);
 }
+
+#[tokio::test(start_paused = true)]
+async fn verify_reads_every_raw_file_and_names_the_one_that_is_not_what_it_was() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert!(found.ok, "{found:?}");
+    assert_eq!((found.deliveries, found.raw.proven), (4, 4));
+    // The same length, another content.
+    let files = service::files(&home.path().join("raw"));
+    let name = files.keys().find(|name| name.contains("job-101.") && name.ends_with(".zst")).unwrap();
+    let other = service::lines(101).replace("email", "eMail");
+    std::fs::write(home.path().join("raw").join(name), zstd::encode_all(other.as_bytes(), 1).unwrap()).unwrap();
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert_eq!((found.ok, found.findings.len(), found.raw.proven), (false, 1, 3));
+    assert_eq!(found.findings[0].job_id.as_deref(), Some("101"));
+    // One that is kept and not in the tables.
+    destination.lose("102");
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert_eq!(found.findings.len(), 2, "{found:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rebuild_loads_what_is_kept_and_names_what_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    let mut options = options();
+    options.keep_raw = KeepRaw::No;
+    run(&scripted, &destination, &settings(), &options).await.unwrap();
+    options.keep_raw = KeepRaw::Forever;
+    run(&scripted, &destination, &settings(), &options).await.unwrap();
+    let lines = destination.lines();
+    destination.lose("104");
+    let into: Arc<dyn Destination> = Arc::clone(&destination) as _;
+    let observer = Arc::new(backstory_sync::Silent);
+    let rebuilt = backstory_sync::rebuild(into, &options, observer, &Stop::new()).await.unwrap();
+    assert_eq!((rebuilt.deliveries, rebuilt.not_covered.len()), (1, 4), "{rebuilt:?}");
+    assert!(rebuilt.not_covered[0].reason.contains("not kept"));
+    assert_eq!(destination.lines(), lines);
+}

@@ -11,10 +11,12 @@ mod landing;
 mod lock;
 mod options;
 mod place;
+mod rebuild;
 mod reload;
 mod report;
 mod stop;
 mod turns;
+mod verify;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -41,8 +43,10 @@ use crate::slots::Slots;
 pub use events::{Origin as JobOrigin, SyncEvent, SyncObserver};
 pub use options::{KeepRaw, SyncOptions};
 pub use place::StatePlace;
+pub use rebuild::{Before, NotCovered, Rebuilt, rebuild};
 pub use report::{CommittedJob, SyncFailure, SyncReport};
 pub use stop::Stop;
+pub use verify::{RawFacts, Verification, verify};
 
 /// How often a run that waits for another looks whether that has ended.
 const LOOK_AT_LOCK: Duration = Duration::from_millis(500);

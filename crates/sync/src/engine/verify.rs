@@ -1,0 +1,129 @@
+//! Proving offline that raw files, tables and delivery records agree.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use backstory_destination::{DeliveryKind, DeliveryRecord, Destination, Digest, Finding};
+use backstory_tables::{BadRows, Conversion, Resource, SourceFormat};
+use jiff::civil::Date;
+use serde::Serialize;
+
+use super::job::chain;
+use super::lock::Lock;
+use super::place::StatePlace;
+use crate::error::Error;
+use crate::raw::{RawNote, RawReader, RawStore};
+
+/// What a verification has found.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Verification {
+    /// Whether everything agrees.
+    pub ok: bool,
+    /// What doesn't, and what to do about it.
+    pub findings: Vec<Finding>,
+    /// The current activities.
+    pub activities: Digest,
+    /// The current contacts.
+    pub contacts: Digest,
+    /// Deliveries in the destination.
+    pub deliveries: u64,
+    /// What is kept of them.
+    pub raw: RawFacts,
+}
+
+/// What is kept of the deliveries as they came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RawFacts {
+    /// Deliveries whose bytes are kept, and are what their notes say.
+    pub proven: u64,
+    /// Bytes of these, decompressed.
+    pub bytes: u64,
+    /// Deliveries whose bytes were removed when they were old enough.
+    pub removed: u64,
+    /// Deliveries that were never kept.
+    pub never_kept: u64,
+}
+
+/// Proves that the raw files, the tables and the delivery records of a destination agree: checksums, counts, that every
+/// kept line is a record, one current row for each key. With `processed_through`, the activities are digested up to that
+/// UTC day. It blocks, sends nothing, and changes nothing.
+///
+/// # Errors
+/// Only what keeps it from looking: [`ErrorKind::Destination`](crate::ErrorKind::Destination).
+pub fn verify(
+    destination: &dyn Destination,
+    state_dir: Option<&Path>,
+    processed_through: Option<Date>,
+) -> Result<Verification, Error> {
+    let place = StatePlace::new(destination, state_dir)?;
+    let store = RawStore::new(place.raw());
+    let deliveries = destination.deliveries().map_err(Error::from_destination)?;
+    let mut findings = destination.verify().map_err(Error::from_destination)?;
+    let mut raw = RawFacts::default();
+    for record in &deliveries {
+        match store.note(&record.delivery)? {
+            None => raw.never_kept += 1,
+            Some(note) if note.removed_at.is_some() => raw.removed += 1,
+            Some(note) => match prove(&store, &note, record) {
+                Ok(()) => {
+                    raw.proven += 1;
+                    raw.bytes += record.bytes();
+                }
+                Err(problem) => findings.push(finding(&store, &note, problem)),
+            },
+        }
+    }
+    // While a sync runs, what it has downloaded may well not be committed yet.
+    if !Lock::is_held(place.lock()) {
+        for note in store.not_in(&deliveries)? {
+            let problem =
+                "it is kept, but not in the tables; run `backstory sync`, which loads it".to_owned();
+            findings.push(finding(&store, &note, problem));
+        }
+    }
+    let digest = |resource, through| destination.digest(resource, through).map_err(Error::from_destination);
+    Ok(Verification {
+        ok: findings.is_empty(),
+        findings,
+        activities: digest(Resource::Activities, processed_through)?,
+        contacts: digest(Resource::Contacts, None)?,
+        deliveries: deliveries.len() as u64,
+        raw,
+    })
+}
+
+fn finding(store: &RawStore, note: &RawNote, problem: String) -> Finding {
+    let name = note.files.first().map_or("", |file| file.name.as_str());
+    Finding::new(store.folder_of(&note.delivery).join(name), problem).of_job(note.delivery.job_id.clone())
+}
+
+/// Reads a kept delivery to its end and compares it with the record in the destination.
+fn prove(store: &RawStore, note: &RawNote, record: &DeliveryRecord) -> Result<(), String> {
+    const ADVICE: &str = "the tables don't need it, but can't be made anew from it";
+    if !note.agrees_with(record) {
+        return Err(format!("its checksums are not those that the destination has recorded; {ADVICE}"));
+    }
+    let rows: BTreeMap<u32, u64> =
+        record.parts.iter().map(|part| (part.fragment, part.rows + part.bad_rows)).collect();
+    for file in &note.files {
+        let reader = RawReader::open(store, &note.delivery, file);
+        let reader = reader.map_err(|error| format!("it can't be read: {}; {ADVICE}", chain(&error)))?;
+        let format = match note.delivery.kind {
+            DeliveryKind::Snapshot | DeliveryKind::Delta => SourceFormat::JsonLines,
+            DeliveryKind::Contacts => SourceFormat::Csv,
+        };
+        let conversion = Conversion::new(note.delivery.resource, format, note.delivery.origin(file.fragment))
+            .with_file_name(&file.name);
+        let mut bad_rows = BadRows::quarantine(u64::MAX, || Ok(Box::new(io::sink())));
+        let found = conversion.to_batches(reader, |_| Ok(()), &mut bad_rows);
+        let found = found.map_err(|error| format!("it isn't what it was: {}; {ADVICE}", chain(&error)))?;
+        let (found, due) = (found.rows + found.bad_rows, rows.get(&file.fragment).copied().unwrap_or(0));
+        if found != due {
+            return Err(format!("it holds {found} records, and the destination has recorded {due}"));
+        }
+    }
+    Ok(())
+}
