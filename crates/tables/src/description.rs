@@ -3,7 +3,7 @@
 use crate::column::{Column, ColumnKind, EXTRA};
 use crate::generated::{ACTIVITY, CAMPAIGN, PARTICIPANT};
 use crate::resource::Resource;
-use crate::schema::{BOOKKEEPING, KEY, columns};
+use crate::schema::{BOOKKEEPING, KEY, REQUIRED, columns};
 
 /// A table and its columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct ColumnDescription {
     pub name: String,
     /// Its type.
     pub kind: ColumnType,
+    /// Whether it is never null.
+    pub required: bool,
     /// What it holds.
     pub docs: &'static str,
     /// Where the fact comes from: a section of `docs/contract.md`, or nothing for what only this project knows.
@@ -52,6 +54,48 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
+    /// The type's name in plain words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Timestamp => "timestamp",
+            Self::Date => "date",
+            Self::TextList => "list of texts",
+            Self::Struct => "struct",
+            Self::StructList => "list of structs",
+        }
+    }
+
+    /// The type's name in Parquet: the physical type, and in brackets the logical one.
+    pub fn parquet(self) -> &'static str {
+        match self {
+            Self::Text => "BYTE_ARRAY (STRING)",
+            Self::Integer => "INT64",
+            Self::Boolean => "BOOLEAN",
+            Self::Timestamp => "INT64 (TIMESTAMP(MICROS,true))",
+            Self::Date => "INT32 (DATE)",
+            Self::TextList => "LIST of BYTE_ARRAY (STRING)",
+            Self::Struct => "group",
+            Self::StructList => "LIST of group",
+        }
+    }
+
+    /// The type's name in Arrow.
+    pub fn arrow(self) -> &'static str {
+        match self {
+            Self::Text => "Utf8",
+            Self::Integer => "Int64",
+            Self::Boolean => "Boolean",
+            Self::Timestamp => "Timestamp(us, UTC)",
+            Self::Date => "Date32",
+            Self::TextList => "List(Utf8)",
+            Self::Struct => "Struct",
+            Self::StructList => "List(Struct)",
+        }
+    }
+
     /// The type's name in SQL, as DuckDB has it.
     pub fn sql(self) -> &'static str {
         match self {
@@ -125,11 +169,16 @@ fn describe(described: &mut Vec<ColumnDescription>, path: &str, column: &Column,
     };
     let separator = if shape == Shape::Nested { '.' } else { '_' };
     let inner_path = format!("{name}{separator}");
+    // Inside of structs, whatever is required of a table isn't there.
+    let required = path.is_empty() && (REQUIRED.contains(&column.name) || column.name == ORDINAL.name);
     match (kind, shape) {
         // Tables of their own.
         (ColumnType::StructList, Shape::Relational) => return,
         (ColumnType::Struct, Shape::Relational) => {}
-        _ => described.push(ColumnDescription { name, kind, docs: column.docs, source: column.source }),
+        _ => {
+            let (docs, source) = (column.docs, column.source);
+            described.push(ColumnDescription { name, kind, required, docs, source });
+        }
     }
     for column in inside {
         describe(described, &inner_path, column, shape);

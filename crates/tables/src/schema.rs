@@ -63,7 +63,7 @@ pub(crate) static BOOKKEEPING: &[Column] = &[
 ];
 
 /// Columns that are never null.
-const REQUIRED: &[&str] = &["_key", "_fragment", "_line", "_extracted_at", "_version"];
+pub(crate) const REQUIRED: &[&str] = &["_key", "_fragment", "_line", "_extracted_at", "_version"];
 
 static ACTIVITIES_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| nested(ACTIVITY));
 static CONTACTS_SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| nested(CONTACT));

@@ -167,6 +167,57 @@ fn the_described_columns_are_those_of_the_files() {
 }
 
 #[test]
+fn the_described_types_are_those_of_the_tables() {
+    use backstory_tables::{
+        ColumnType, TableDescription, describe_nested, describe_relational, explode, schema,
+    };
+    use parquet::arrow::ArrowSchemaConverter;
+    let check = |described: &TableDescription, schema: &arrow_schema::Schema| {
+        let top = described.columns.iter().filter(|column| !column.name.contains('.'));
+        let parquet = ArrowSchemaConverter::new().convert(schema).unwrap();
+        for (column, field) in top.zip(schema.fields()) {
+            let arrow = match field.data_type() {
+                arrow_schema::DataType::Timestamp(_, Some(zone)) => format!("Timestamp(us, {zone})"),
+                arrow_schema::DataType::Struct(_) => "Struct".to_owned(),
+                arrow_schema::DataType::List(inner) if inner.data_type().is_nested() => {
+                    "List(Struct)".to_owned()
+                }
+                arrow_schema::DataType::List(inner) => format!("List({})", inner.data_type()),
+                other => other.to_string(),
+            };
+            assert_eq!((field.name(), column.kind.arrow()), (&column.name, arrow.as_str()));
+            assert_eq!(column.required, !field.is_nullable(), "{}.{}", described.name, column.name);
+            let leaf = parquet.columns().iter().find(|leaf| leaf.path().string() == column.name);
+            if let Some(leaf) = leaf {
+                let mut printed = Vec::new();
+                parquet::schema::printer::print_schema(&mut printed, leaf.self_type());
+                let printed = String::from_utf8(printed).unwrap();
+                let (physical, logical) = column
+                    .kind
+                    .parquet()
+                    .split_once(' ')
+                    .map_or((column.kind.parquet(), ""), |(p, l)| (p, l));
+                assert!(printed.contains(physical) && printed.contains(logical), "{printed}: {logical}");
+            } else {
+                let nested = [ColumnType::TextList, ColumnType::Struct, ColumnType::StructList];
+                assert!(nested.contains(&column.kind), "{}", column.name);
+            }
+        }
+    };
+    for resource in Resource::ALL {
+        check(&describe_nested(*resource), &schema(*resource));
+    }
+    let flat = explode(&arrow_array::RecordBatch::new_empty(schema(Resource::Activities))).unwrap();
+    for (described, batch) in describe_relational(Resource::Activities).iter().zip([
+        flat.activities,
+        flat.participants,
+        flat.campaigns,
+    ]) {
+        check(described, &batch.schema());
+    }
+}
+
+#[test]
 fn a_bad_row_is_refused_with_its_position() {
     let error = parquet(b"{\"uid\":\"a\"}\n{\"uid\":\n", &mut BadRows::fail()).unwrap_err();
     assert_eq!((error.kind(), error.position().unwrap().line), (ErrorKind::BadRow, 2));

@@ -20,6 +20,10 @@ const ROOMS: &[Room] = &[
     Room { name: "backstory-tables", below: &["backstory-formats"] },
     Room { name: "backstory-destination", below: &["backstory-tables", "backstory-formats"] },
     Room {
+        name: "backstory-convert",
+        below: &["backstory-destination", "backstory-tables", "backstory-formats"],
+    },
+    Room {
         name: "backstory-lake",
         below: &["backstory-destination", "backstory-tables", "backstory-formats"],
     },
@@ -63,6 +67,7 @@ const LIBRARIES: &[&str] = &[
     "backstory-limits",
     "backstory-formats",
     "backstory-tables",
+    "backstory-convert",
     "backstory-destination",
     "backstory-lake",
     SIMULATOR,
@@ -78,6 +83,7 @@ const LIBRARIES_AND_BINARY: &[&str] = &[
     "backstory-limits",
     "backstory-formats",
     "backstory-tables",
+    "backstory-convert",
     "backstory-destination",
     "backstory-lake",
     SIMULATOR,

@@ -1,0 +1,137 @@
+//! What an export is of, told by its first records or its header.
+
+use backstory_formats::{ContactRow, ContactsCsv, ContactsJson, ErrorKind, JsonLines};
+use backstory_tables::{Resource, SourceFormat};
+
+/// How many rows are looked at: the first may be bad.
+const ROWS: usize = 100;
+
+/// What is known, and how surely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recognised {
+    Surely(Resource, SourceFormat),
+    /// A name may know better.
+    Perhaps(Resource, SourceFormat),
+    Not,
+}
+
+/// Tells from the beginning of an export what it is, or `None` when nothing in it is an activity or a contact.
+///
+/// The two have no field in common (contract (e.1), (d.3)), so one whole row is enough. The beginning should hold at least
+/// that; what stands behind its last whole row is not looked at.
+///
+/// ```
+/// use backstory_convert::recognise;
+/// use backstory_tables::{Resource, SourceFormat};
+///
+/// let activities = Some((Resource::Activities, SourceFormat::JsonLines));
+/// assert_eq!(recognise(b"{\"uid\":\"em-1\",\"type\":\"email\"}\n"), activities);
+/// let contacts = Some((Resource::Contacts, SourceFormat::Csv));
+/// assert_eq!(recognise(b"first_name,email\nRin,rin@quillmark.example\n"), contacts);
+/// assert_eq!(recognise(b"<html>"), None);
+/// ```
+pub fn recognise(beginning: &[u8]) -> Option<(Resource, SourceFormat)> {
+    match examine(beginning) {
+        Recognised::Surely(resource, format) | Recognised::Perhaps(resource, format) => {
+            Some((resource, format))
+        }
+        Recognised::Not => None,
+    }
+}
+
+pub(crate) fn examine(beginning: &[u8]) -> Recognised {
+    let json = Recognised::Surely(Resource::Contacts, SourceFormat::Json);
+    match first_byte(beginning) {
+        Some(b'{') => {
+            let mut broken = false;
+            let mut lines = JsonLines::new();
+            let mut rows = lines.feed(beginning);
+            for _ in 0..ROWS {
+                let Some(row) = rows.next() else { break };
+                match row.activity() {
+                    Ok(_) => return Recognised::Surely(Resource::Activities, SourceFormat::JsonLines),
+                    Err(error) => broken |= error.kind() != ErrorKind::NotARecord,
+                }
+            }
+            match lines.finish().map(|row| row.activity()) {
+                Some(Ok(_)) => return Recognised::Surely(Resource::Activities, SourceFormat::JsonLines),
+                Some(Err(error)) => broken |= error.kind() != ErrorKind::NotARecord,
+                None => {}
+            }
+            match holds_json_contact(beginning) {
+                // The participants of a broken activity look like contacts, too.
+                true if broken => Recognised::Perhaps(Resource::Contacts, SourceFormat::Json),
+                true => json,
+                false => Recognised::Not,
+            }
+        }
+        Some(b'[') if holds_json_contact(beginning) => json,
+        Some(b'[' | b'<') | None => Recognised::Not,
+        Some(_) => {
+            let mut csv = ContactsCsv::new();
+            let mut rows = csv.feed(beginning);
+            while rows.next().is_some() {}
+            csv.finish();
+            match csv.header() {
+                Some(_) => Recognised::Surely(Resource::Contacts, SourceFormat::Csv),
+                None => Recognised::Not,
+            }
+        }
+    }
+}
+
+fn holds_json_contact(beginning: &[u8]) -> bool {
+    let is_contact = |row: &ContactRow<'_>| row.contact().is_ok();
+    let mut json = ContactsJson::new();
+    let mut rows = json.feed(beginning);
+    for _ in 0..ROWS {
+        match rows.next() {
+            Some(row) if is_contact(&row) => return true,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    json.finish().is_some_and(|row| is_contact(&row))
+}
+
+/// The first byte that says something: behind a byte-order mark and white space.
+pub(crate) fn first_byte(beginning: &[u8]) -> Option<u8> {
+    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
+    text.trim_ascii_start().first().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_records_and_headers_say_what_an_export_is() {
+        let activities = Some((Resource::Activities, SourceFormat::JsonLines));
+        let csv = Some((Resource::Contacts, SourceFormat::Csv));
+        let json = Some((Resource::Contacts, SourceFormat::Json));
+        for (beginning, expected) in [
+            ("\u{feff}\n \n{\"uid\":\"a\"}\n{\"ui", activities),
+            ("{\"x\":1}\nbad\n{\"participants\":[{\"email\":\"a\"}]}\n", activities),
+            ("{\"uid\":\"a\"}", activities),
+            ("\u{feff}email,phone\r\n", csv),
+            ("phone", csv),
+            ("[{\"email\":\"a\"},", json),
+            ("{\n \"data\": [\n  {\"email\": \"a\"},", json),
+            ("{\"email\":\"a\"}\n", json),
+            ("[{\"uid\":\"a\",\"participants\":[{\"email\":\"a\"}]}]", None),
+            ("{\"error\":\"NotFoundException\"}", None),
+            ("<html><body>email,phone", None),
+            ("", None),
+            (" \n", None),
+        ] {
+            assert_eq!(recognise(beginning.as_bytes()), expected, "{beginning}");
+        }
+        assert_eq!(recognise(b"\xff\xfe\x00"), None);
+    }
+
+    #[test]
+    fn a_broken_activity_with_participants_is_not_surely_a_list_of_contacts() {
+        let broken = examine(b"{\"uid\":\"a\" \"participants\":[{\"email\":\"a\"}]}\n");
+        assert_eq!(broken, Recognised::Perhaps(Resource::Contacts, SourceFormat::Json));
+    }
+}
