@@ -2,12 +2,14 @@
 //! 1 GiB to a file against `curl -o FILE`, neither of them waiting for the disk; the same with both waiting until it is on
 //! disk; and 10,000 small calls through all layers against bare reqwest.
 //!
-//! `cargo bench -p backstory-transport --bench client`; `BENCH_MIB` and `BENCH_ROUNDS` make it smaller.
+//! `cargo xtask bench client`, or `cargo bench -p backstory-transport --bench client`; `BENCH_MIB` and `BENCH_ROUNDS` make it
+//! smaller. What comes out is a table in Markdown: medians, and in brackets the slowest and the fastest round.
 
 use std::error::Error;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +21,8 @@ use backstory_transport::{
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 const SMALL_CALLS: u32 = 10_000;
+/// How many calls are made before it is the peer's turn.
+const TURN: u32 = 500;
 const SMALL_BODY: &str = r#"{"job_id":"123456","state":"Running","fragments":null}"#;
 
 fn main() -> Outcome<()> {
@@ -30,13 +34,17 @@ fn main() -> Outcome<()> {
         |name, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
     let (mib, rounds): (u64, u64) = (setting("BENCH_MIB", 1024), setting("BENCH_ROUNDS", 5));
     let folder = tempfile::tempdir()?;
-    let address = serve(mib << 20)?;
+    let large = folder.path().join("large");
+    write_lines(&large, mib << 20)?;
+    let address = serve(large)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let adapter = ReqwestService::builder().no_proxy().build()?;
 
-    for (durable, what, peer) in
-        [(false, "to a file", "curl -o FILE"), (true, "to a file on disk", "curl -o FILE && sync FILE")]
-    {
+    println!("| what | peer | ours | our speed against it |\n|---|---|---|---|");
+    for (durable, what, peer) in [
+        (false, "to a file", "`curl -o FILE`"),
+        (true, "to a file, until it is on disk", "`curl -o FILE && sync FILE`"),
+    ] {
         let (mut ours, mut curls) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let file = folder.path().join("file");
@@ -58,8 +66,14 @@ fn main() -> Outcome<()> {
     let layered = Retry::new(RateLimit::new(Traced::new(adapter), RateLimiter::unlimited()));
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
-        bare.push(timed(|| runtime.block_on(bare_calls(&client, address)))?);
-        ours.push(timed(|| runtime.block_on(layered_calls(&layered, address)))?);
+        // In turn after few calls, so that both meet the same machine.
+        let (mut theirs, mut own) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..SMALL_CALLS / TURN {
+            theirs += timed(|| runtime.block_on(bare_calls(&client, address)))?;
+            own += timed(|| runtime.block_on(layered_calls(&layered, address)))?;
+        }
+        bare.push(theirs);
+        ours.push(own);
     }
     let calls = u64::from(SMALL_CALLS);
     report("small calls, calls/s", "bare reqwest", &rates(&bare, calls), "all layers", &rates(&ours, calls));
@@ -97,7 +111,7 @@ fn succeed(command: &mut Command) -> Outcome<()> {
 
 async fn layered_calls(service: &impl HttpService, address: SocketAddr) -> Outcome<()> {
     let request = get(&format!("http://{address}/small"));
-    for _ in 0..SMALL_CALLS {
+    for _ in 0..TURN {
         let response = service.send(request.clone()).await?;
         assert_eq!(response.into_body().collect(1 << 10).await?, SMALL_BODY);
     }
@@ -106,7 +120,7 @@ async fn layered_calls(service: &impl HttpService, address: SocketAddr) -> Outco
 
 async fn bare_calls(client: &reqwest::Client, address: SocketAddr) -> Outcome<()> {
     let url = reqwest::Url::parse(&format!("http://{address}/small"))?;
-    for _ in 0..SMALL_CALLS {
+    for _ in 0..TURN {
         assert_eq!(client.get(url.clone()).send().await?.bytes().await?, SMALL_BODY);
     }
     Ok(())
@@ -118,24 +132,54 @@ fn get(url: &str) -> Request {
     request
 }
 
-/// Serves so many bytes of JSON lines as `/large`, and `/small`, on threads of its own. The lines lie in memory, so that the
-/// server costs little beside its clients, as one that sends files inside the kernel does.
-fn serve(bytes: u64) -> Outcome<SocketAddr> {
+/// A file of JSON lines.
+fn write_lines(path: &Path, bytes: u64) -> std::io::Result<()> {
     let line = "{\"uid\":\"0123456789abcdef\",\"type\":\"email\",\"subject\":\"Re: figures\"}\n";
-    let block: Arc<str> = line.repeat((256 << 10) / line.len()).into();
+    let block = line.repeat((256 << 10) / line.len());
+    let mut file = File::create(path)?;
+    let mut left = bytes;
+    while left > 0 {
+        let piece = block.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        file.write_all(&block.as_bytes()[..piece])?;
+        left -= piece as u64;
+    }
+    file.sync_all()
+}
+
+/// Serves this file as `/large`, and `/small`, on threads of its own.
+fn serve(large: PathBuf) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let block = Arc::clone(&block);
-            std::thread::spawn(move || answer(stream, block.as_bytes(), bytes));
+            let large = large.clone();
+            std::thread::spawn(move || answer(stream, &large));
         }
     });
     Ok(address)
 }
 
+/// From file to socket inside the kernel, as web servers do, so that the server costs little beside its clients.
+#[cfg(target_os = "linux")]
+fn send(file: &File, stream: &mut TcpStream, bytes: u64) -> std::io::Result<()> {
+    let mut left = bytes;
+    while left > 0 {
+        let piece = usize::try_from(left).unwrap_or(usize::MAX).min(1 << 20);
+        match rustix::fs::sendfile(&*stream, file, None, piece)? {
+            0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            sent => left -= sent as u64,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn send(file: &File, stream: &mut TcpStream, bytes: u64) -> std::io::Result<()> {
+    std::io::copy(&mut file.take(bytes), stream).map(drop)
+}
+
 /// Answers the requests of one connection; an error is the client's going away.
-fn answer(mut stream: TcpStream, block: &[u8], bytes: u64) -> std::io::Result<()> {
+fn answer(mut stream: TcpStream, large: &Path) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -149,13 +193,10 @@ fn answer(mut stream: TcpStream, block: &[u8], bytes: u64) -> std::io::Result<()
             continue;
         }
         if request.starts_with(b"GET /large") {
+            let file = File::open(large)?;
+            let bytes = file.metadata()?.len();
             stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n").as_bytes())?;
-            let mut left = usize::try_from(bytes).unwrap_or(usize::MAX);
-            while left > 0 {
-                let piece = block.len().min(left);
-                stream.write_all(&block[..piece])?;
-                left -= piece;
-            }
+            send(&file, &mut stream, bytes)?;
         } else {
             let length = SMALL_BODY.len();
             stream.write_all(
@@ -181,7 +222,11 @@ fn rates(times: &[Duration], amount: u64) -> Vec<f64> {
 fn report(what: &str, peer_name: &str, peer: &[f64], name: &str, ours: &[f64]) {
     let median = |rates: &[f64]| rates[rates.len() / 2];
     let show =
-        |rates: &[f64]| format!("{:>8.0} ({:.0} to {:.0})", median(rates), rates[0], rates[rates.len() - 1]);
-    println!("{what}\n  {peer_name:<28}{}\n  {name:<28}{}", show(peer), show(ours));
-    println!("  {:<28}{:>8.2}", "ratio", median(ours) / median(peer));
+        |rates: &[f64]| format!("{:.0} ({:.0} to {:.0})", median(rates), rates[0], rates[rates.len() - 1]);
+    println!(
+        "| {what} | {peer_name}: {} | {name}: {} | {:.2} |",
+        show(peer),
+        show(ours),
+        median(ours) / median(peer)
+    );
 }

@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: makes data and measures, with what other tools do beside it.
 
+mod client;
 mod export;
 mod generate;
+mod page;
 mod process;
 mod tables;
 
@@ -18,7 +20,9 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
-    /// Convert generated exports, beside what other tools do, and write docs/benchmarks.md
+    /// Downloads beside curl and small calls beside bare reqwest; its section of docs/benchmarks.md
+    Client(client::Args),
+    /// Convert generated exports, beside what other tools do; its section of docs/benchmarks.md
     Tables(tables::Args),
     /// Time and peak memory of whole exports against the simulator
     Export(export::Args),
@@ -46,6 +50,7 @@ enum Resource {
 
 pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
     match &args.what {
+        What::Client(args) => client::run(args, root),
         What::Export(args) => export::run(args, root),
         What::Tables(args) => tables::run(args, root),
         What::Generate { resource, mebibytes, seed, out } => generate(*resource, *mebibytes, *seed, out),

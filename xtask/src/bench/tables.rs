@@ -1,11 +1,11 @@
 //! `cargo xtask bench tables`: conversions of a generated export beside what other tools do with it, in turn on the same
-//! machine, and what came out as `docs/benchmarks.md`.
+//! machine, and what came out as a section of `docs/benchmarks.md`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::generate;
+use super::{generate, page};
 
 /// Options of `cargo xtask bench tables`.
 #[derive(Debug, clap::Args)]
@@ -126,8 +126,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
     }
     let report = report(args, rows, &contenders, &figures, &versions(&python, &args.peers)?, &checked);
     print!("{report}");
-    let target = root.join("docs/benchmarks.md");
-    std::fs::write(&target, report).map_err(|error| format!("can't write {}: {error}", target.display()))
+    page::put(root, &report)
 }
 
 /// A Python environment of its own, with the peers in it.
