@@ -39,7 +39,7 @@ pub struct ContactsCsv {
     next: Position,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum HeaderState {
     Awaited,
     Known(Header),
@@ -92,6 +92,39 @@ impl ContactsCsv {
         }
     }
 
+    /// A splitter of the same columns for rows further on in the file, so that its parts can be decoded side by side:
+    /// it begins at the beginning of a row ([`RowEnds`](crate::RowEnds) finds some), which stands at `position`.
+    #[must_use]
+    pub fn continued_at(&self, position: Position) -> Self {
+        Self {
+            max_row_bytes: self.max_row_bytes,
+            header: self.header.clone(),
+            mark: (position.byte == 0).then_some(0),
+            next: position,
+            ..Self::new()
+        }
+    }
+
+    /// Reads the header from a part of the file, unless it is known already; `last` says that nothing follows. For a splitter
+    /// that only serves to be [continued](Self::continued_at).
+    pub fn learn_header(&mut self, part: &[u8], last: bool) {
+        if matches!(self.header, HeaderState::Awaited) {
+            let mut reader = self.continued_at(self.next);
+            // The first row is drawn when the header has been read.
+            let is_known = reader.feed(part).next().is_some();
+            if !is_known && last {
+                reader.finish();
+            }
+            self.header = reader.header;
+            self.next.byte += part.len() as u64;
+        }
+    }
+
+    /// Where the next row begins, as far as it is known: behind the last row.
+    pub fn position(&self) -> Position {
+        self.next
+    }
+
     /// Takes in the next bytes. The rows that they complete must be drawn with [`ContactRows::next`] until it gives
     /// `None`; dropping it earlier loses the rest of the chunk.
     pub fn feed<'d>(&'d mut self, chunk: &'d [u8]) -> ContactRows<'d> {
@@ -120,6 +153,16 @@ impl ContactsCsv {
         let shape = if !ended || cut_header { Shape::Cut } else { shape? };
         let (position, _) = self.advance();
         Some(self.give(shape, position, &[], false))
+    }
+
+    /// Says that the rest of the row under way, which is longer than a row may be, has been left out.
+    pub fn finish_overlong(&mut self) -> Option<ContactRow<'_>> {
+        self.forget_given();
+        if self.row.bytes == 0 {
+            return None;
+        }
+        let (position, _) = self.advance();
+        Some(self.give(Shape::TooLong, position, &[], true))
     }
 
     /// Forgets the row that was given out last.

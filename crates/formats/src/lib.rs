@@ -52,6 +52,7 @@ mod json_lines;
 mod pull;
 mod record;
 mod row;
+mod row_ends;
 mod time;
 
 pub use contact_row::ContactRow;
@@ -66,4 +67,5 @@ pub use generated::{
 pub use json_lines::{ActivityRow, ActivityRows, JsonLines};
 pub use record::Text;
 pub use row::{DEFAULT_MAX_ROW_BYTES, Position};
+pub use row_ends::RowEnds;
 pub use time::{parse_date, parse_timestamp};

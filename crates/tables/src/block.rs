@@ -1,28 +1,46 @@
-//! JSON Lines cut into blocks of whole lines, so that each can be decoded apart from the others.
+//! An export cut into blocks of whole rows, so that each can be decoded apart from the others.
 //!
 //! Where the cuts are depends on the bytes alone, not on how they arrive.
 
-use backstory_formats::Position;
+use backstory_formats::{ContactsCsv, Position, RowEnds};
 
 use crate::error::Error;
 
 /// A block becomes one batch; see there.
 const BLOCK: usize = 2 << 20;
-/// How much is read at a time of a line that is longer than a block.
+/// Nor has it more rows than that, so that many short ones don't take many times the memory as columns.
+const MAX_ROWS: usize = 8_192;
+/// How much is read at a time of a row that is longer than a block.
 const PIECE: usize = 256 << 10;
+/// What may stand before the first row.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whole lines of a file.
+/// Whole rows of a file.
 #[derive(Debug)]
 pub(crate) struct Block {
     /// Where it begins; its first record is 1.
     pub(crate) start: Position,
     pub(crate) bytes: Vec<u8>,
+    /// It is one row, longer than a row may be, of which this is the beginning.
+    pub(crate) is_cut_short: bool,
+    /// What its rows are split with, if it is one of a CSV.
+    pub(crate) csv: Option<Box<ContactsCsv>>,
+}
+
+impl Block {
+    /// A block without rows.
+    pub(crate) fn empty() -> Self {
+        Self { start: Position::default(), bytes: Vec::new(), is_cut_short: false, csv: None }
+    }
 }
 
 /// Cuts an input into blocks.
 #[derive(Debug)]
 pub(crate) struct BlockCutter {
     max_row_bytes: usize,
+    block_bytes: usize,
+    /// Knows the columns, as soon as they have been read.
+    csv: Option<ContactsCsv>,
     /// What has been read behind the last block, and where it stands.
     rest: Vec<u8>,
     next: Position,
@@ -30,9 +48,26 @@ pub(crate) struct BlockCutter {
 }
 
 impl BlockCutter {
+    /// For JSON Lines.
     pub(crate) fn new(max_row_bytes: usize) -> Self {
         let next = Position { record: 1, line: 1, byte: 0 };
-        Self { max_row_bytes, rest: Vec::new(), next, ended: false }
+        Self { max_row_bytes, block_bytes: BLOCK, csv: None, rest: Vec::new(), next, ended: false }
+    }
+
+    /// For a CSV, whose first row will be split with this.
+    pub(crate) fn of_csv(csv: ContactsCsv, max_row_bytes: usize) -> Self {
+        Self { csv: Some(csv), ..Self::new(max_row_bytes) }
+    }
+
+    /// Cuts smaller blocks.
+    pub(crate) fn with_block_bytes(mut self, bytes: usize) -> Self {
+        self.block_bytes = bytes.clamp(1, BLOCK);
+        self
+    }
+
+    /// The columns of a CSV, once all has been cut.
+    pub(crate) fn csv_header(&self) -> Option<Vec<String>> {
+        self.csv.as_ref().and_then(ContactsCsv::header)
     }
 
     /// The next block, in a buffer that was used before. `read` fills the buffer that it is given, unless the input ends.
@@ -43,22 +78,50 @@ impl BlockCutter {
     ) -> Result<Option<Block>, Error> {
         bytes.clear();
         bytes.append(&mut self.rest);
-        self.read_to(&mut bytes, BLOCK, &mut read)?;
+        self.read_to(&mut bytes, self.block_bytes, &mut read)?;
         if bytes.is_empty() {
             return Ok(None);
         }
         let start = self.next;
-        let mut dropped = 0;
-        if !self.ended {
-            match memchr::memrchr(b'\n', &bytes) {
-                Some(newline) => self.rest.extend_from_slice(&bytes[newline + 1..]),
-                None => dropped = self.read_line(&mut bytes, &mut read)?,
-            }
-            bytes.truncate(bytes.len() - self.rest.len());
+        let mut ends = if self.csv.is_some() { RowEnds::of_csv() } else { RowEnds::of_lines() };
+        if start.byte == 0 && bytes.starts_with(MARK) {
+            ends = ends.beginning_at(MARK.len());
         }
-        self.next.byte += (bytes.len() as u64) + dropped;
-        self.next.line += memchr::memchr_iter(b'\n', &bytes).count() as u64;
-        Ok(Some(Block { start, bytes }))
+        let (mut end, mut rows, mut rows_are_left) = (0, 0, true);
+        while rows < MAX_ROWS {
+            match ends.next(&bytes, self.ended) {
+                // A long row in front may have brought more than a block.
+                Some(next) if next > self.block_bytes && rows > 0 => break,
+                Some(next) => (end, rows) = (next, rows + 1),
+                None => {
+                    rows_are_left = false;
+                    break;
+                }
+            }
+        }
+        let mut is_cut_short = false;
+        if rows == 0 && !self.ended {
+            is_cut_short = self.read_row(&mut bytes, &mut ends, &mut read)?;
+        } else if self.ended && !rows_are_left {
+            self.pass(&bytes);
+        } else {
+            self.pass(&bytes[..end]);
+            self.rest.extend_from_slice(&bytes[end..]);
+            bytes.truncate(end);
+        }
+        let csv = self.csv.as_ref().map(|csv| Box::new(csv.continued_at(start)));
+        if let Some(csv) = &mut self.csv
+            && !is_cut_short
+        {
+            csv.learn_header(&bytes, self.ended && self.rest.is_empty());
+        }
+        Ok(Some(Block { start, bytes, is_cut_short, csv }))
+    }
+
+    /// Moves behind these bytes.
+    fn pass(&mut self, bytes: &[u8]) {
+        self.next.byte += bytes.len() as u64;
+        self.next.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
     }
 
     fn read_to(
@@ -78,31 +141,35 @@ impl BlockCutter {
         Ok(())
     }
 
-    /// Reads on to the end of a line that is longer than a block. Of one that is longer than a row may be, only as much is
-    /// kept as shows that it is. What stands behind its newline is put at the end of `bytes` and into `rest`. Returns how
-    /// many bytes were dropped.
-    fn read_line(
+    /// Reads on to the end of a row that is longer than a block, and moves behind it. Of one that is longer than a row may
+    /// be, only as much is kept as shows that it is. Returns whether the row's end isn't among what is kept.
+    fn read_row(
         &mut self,
         bytes: &mut Vec<u8>,
+        ends: &mut RowEnds,
         read: &mut impl FnMut(&mut [u8]) -> Result<usize, Error>,
-    ) -> Result<u64, Error> {
-        let enough = self.max_row_bytes.saturating_add(1);
-        let mut dropped = 0;
+    ) -> Result<bool, Error> {
+        let enough = self.max_row_bytes.saturating_add(MARK.len() + 1);
+        let mut passed = 0;
         loop {
             let from = bytes.len();
             self.read_to(bytes, from + PIECE, read)?;
-            let newline = memchr::memchr(b'\n', &bytes[from..]).map(|at| from + at);
-            if let Some(newline) = newline {
-                self.rest.extend_from_slice(&bytes[newline + 1..]);
+            let found = ends.next(bytes, self.ended);
+            if found.is_none() && !self.ended {
+                let forgotten = ends.forget_behind(enough);
+                if forgotten > 0 {
+                    self.pass(&bytes[passed..enough + forgotten]);
+                    bytes.drain(enough..enough + forgotten);
+                    passed = enough;
+                }
+                continue;
             }
-            let line_end = newline.unwrap_or(bytes.len());
-            if line_end > enough {
-                bytes.drain(enough..line_end);
-                dropped += (line_end - enough) as u64;
-            }
-            if newline.is_some() || self.ended {
-                return Ok(dropped);
-            }
+            let end = found.unwrap_or(bytes.len());
+            self.pass(&bytes[passed..end]);
+            self.rest.extend_from_slice(&bytes[end..]);
+            let is_cut_short = end > enough;
+            bytes.truncate(end.min(enough));
+            return Ok(is_cut_short && found.is_some());
         }
     }
 }
@@ -111,8 +178,8 @@ impl BlockCutter {
 mod tests {
     use super::*;
 
-    fn blocks(input: &[u8], max_row_bytes: usize) -> Vec<Block> {
-        let (mut cutter, mut rest, mut blocks) = (BlockCutter::new(max_row_bytes), input, Vec::new());
+    fn cut(mut cutter: BlockCutter, input: &[u8]) -> Vec<Block> {
+        let (mut rest, mut blocks) = (input, Vec::new());
         let mut read = |buffer: &mut [u8]| {
             let len = buffer.len().min(rest.len());
             buffer[..len].copy_from_slice(&rest[..len]);
@@ -120,23 +187,32 @@ mod tests {
             Ok(len)
         };
         while let Some(block) = cutter.next(Vec::new(), &mut read).unwrap() {
-            assert!(block.bytes.len() <= BLOCK.max(max_row_bytes + PIECE + 2));
+            assert!(block.bytes.len() <= BLOCK.max(cutter.max_row_bytes + PIECE + 2));
             blocks.push(block);
         }
         blocks
     }
 
+    fn blocks(input: &[u8], max_row_bytes: usize) -> Vec<Block> {
+        cut(BlockCutter::new(max_row_bytes), input)
+    }
+
     #[test]
-    fn blocks_end_with_lines_and_give_the_input_back() {
-        let input = b"0123456789abcdef0123456789abcdef!\n".repeat(200_000);
-        let blocks = blocks(&input, 100);
-        assert_eq!(blocks.len(), input.len().div_ceil(BLOCK - BLOCK % 34));
+    fn blocks_end_with_rows_and_give_the_input_back() {
+        let row = [&[b'x'; 339][..], b"\n"].concat();
+        let short = b"0123456789abcdef!\n";
+        let input = [row.repeat(20_000), short.repeat(20_000)].concat();
+        let blocks = blocks(&input, 1_000);
         assert_eq!(blocks.iter().flat_map(|block| block.bytes.clone()).collect::<Vec<_>>(), input);
-        let mut lines = 1;
+        let (mut line, mut byte) = (1, 0);
         for block in &blocks {
-            assert_eq!((block.start.line, block.start.byte), (lines, (lines - 1) * 34));
-            lines += block.bytes.len() as u64 / 34;
+            assert_eq!((block.start.line, block.start.byte), (line, byte));
+            let rows = memchr::memchr_iter(b'\n', &block.bytes).count();
+            assert!(rows <= MAX_ROWS && block.bytes.ends_with(b"\n"));
+            (line, byte) = (line + rows as u64, byte + block.bytes.len() as u64);
         }
+        assert_eq!(blocks[0].bytes.len(), BLOCK - BLOCK % row.len());
+        assert_eq!(blocks[blocks.len() - 2].bytes.len(), MAX_ROWS * short.len());
     }
 
     #[test]
@@ -146,8 +222,8 @@ mod tests {
             let input = [b"a\n", &long[..], behind].concat();
             let blocks = blocks(&input, 3_000_000);
             assert_eq!((&blocks[0].bytes[..], blocks[1].start.byte), (&b"a\n"[..], 2));
-            let kept = blocks[1].bytes.strip_suffix(b"\n").unwrap_or(&blocks[1].bytes);
-            assert_eq!((kept.len(), kept.len() < blocks[1].bytes.len()), (3_000_001, !behind.is_empty()));
+            let kept = (blocks[1].bytes.len(), blocks[1].is_cut_short);
+            assert_eq!(kept, (3_000_004, !behind.is_empty()));
             let last = blocks.get(2).map(|block| (&block.bytes[..], block.start.line, block.start.byte));
             assert_eq!(last, after.map(|after| (after, 3, long.len() as u64 + 3)));
         }
@@ -158,6 +234,22 @@ mod tests {
         let input = [&vec![b'x'; 2 * BLOCK][..], b"\nb\n"].concat();
         let blocks = blocks(&input, 16 << 20);
         assert_eq!(blocks.iter().map(|block| block.bytes.len()).collect::<Vec<_>>(), [2 * BLOCK + 1, 2]);
+    }
+
+    #[test]
+    fn a_csv_is_not_cut_in_a_quoted_cell() {
+        let cell = format!("\"{}\"\n", "line\n".repeat(60));
+        let input = format!("email\nplain\n{}", cell.repeat(30));
+        let cutter = || BlockCutter::of_csv(ContactsCsv::new(), 1_000).with_block_bytes(400);
+        let blocks = cut(cutter(), input.as_bytes());
+        assert_eq!(blocks.iter().flat_map(|block| block.bytes.clone()).collect::<Vec<_>>(), input.as_bytes());
+        assert!(blocks.len() > 20 && blocks.iter().all(|block| block.bytes.ends_with(b"\"\n")));
+        assert_eq!(blocks[2].start.line, 2 + 1 + 61 * 2);
+
+        // A quote that nobody closes would be the rest of the file.
+        let open = format!("email\na\n\"{}", "line\n".repeat(400_000));
+        let blocks = cut(cutter(), open.as_bytes());
+        assert_eq!(blocks.iter().map(|block| block.bytes.len()).collect::<Vec<_>>(), [8, 1_004]);
     }
 
     #[test]

@@ -8,12 +8,14 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use arrow_array::RecordBatch;
-use backstory_formats::DEFAULT_MAX_ROW_BYTES;
+use backstory_formats::{ContactsCsv, DEFAULT_MAX_ROW_BYTES};
 use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::bad_rows::BadRows;
 use crate::batch::{ActivityBatchBuilder, ContactBatchBuilder};
+use crate::block::BlockCutter;
+use crate::block_decoding::Decoding;
 use crate::checked_copy::CheckedCopy;
 use crate::csv_tables::CsvTables;
 use crate::encode::Layout;
@@ -23,11 +25,12 @@ use crate::parallel_batches::BlockDecoder;
 use crate::parquet_file::{self, ParquetFile, ParquetOptions, ParquetTables};
 use crate::relational::explode;
 use crate::resource::{Resource, SourceFormat};
-use crate::row_group::{RowGroupEncoder, Shape};
-use crate::row_groups::write_row_groups;
+use crate::row_group::Shape;
+use crate::row_groups::{Plan, write_row_groups};
 use crate::run::{Item, Run, ThreadedRun};
 use crate::schema::schema;
 use crate::summary::Summary;
+use crate::tasks::Tools;
 
 const TWO: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 /// Arrow counts a batch's text in 31 bits, so no row may come near that.
@@ -143,9 +146,9 @@ impl Conversion {
         self
     }
 
-    /// Decodes on this many threads, where the work can be divided: activities. On the way to Parquet they encode too. Two
-    /// unless said, where there are two processors. What is written is the same for any number; each beyond the first needs
-    /// the memory of a row group (Parquet), or a few MiB.
+    /// Decodes on this many threads, where the work can be divided: JSON Lines and CSV. On the way to Parquet they encode
+    /// too. Two unless said, where there are two processors. What is written is the same for any number; each beyond the
+    /// first needs a few MiB.
     #[must_use]
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = threads;
@@ -174,7 +177,7 @@ impl Conversion {
         options: &ParquetOptions,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
-        if (self.resource, self.format) == (Resource::Activities, SourceFormat::JsonLines) {
+        if self.is_divisible() {
             let file = parquet_file::begin(&schema(self.resource), writer, options)?;
             return self.convert_row_groups(reader, vec![file], Shape::Nested, options, bad_rows);
         }
@@ -214,7 +217,26 @@ impl Conversion {
         self.convert_row_groups(reader, files, Shape::Relational, options, bad_rows)
     }
 
-    /// The way for JSON Lines: whole row groups on several threads.
+    /// Whether the input can be cut into blocks that are decoded side by side.
+    fn is_divisible(&self) -> bool {
+        matches!(
+            (self.resource, self.format),
+            (Resource::Activities, SourceFormat::JsonLines) | (Resource::Contacts, SourceFormat::Csv)
+        )
+    }
+
+    fn cutter(&mut self) -> BlockCutter {
+        if self.format == SourceFormat::JsonLines {
+            return BlockCutter::new(self.max_row_bytes);
+        }
+        let mut csv = ContactsCsv::new().with_max_row_bytes(self.max_row_bytes);
+        if let Some(names) = self.csv_header.take() {
+            csv = csv.with_header(names);
+        }
+        BlockCutter::of_csv(csv, self.max_row_bytes)
+    }
+
+    /// The way for an input that can be divided.
     fn convert_row_groups<W: Write + Send>(
         mut self,
         reader: impl Read,
@@ -224,17 +246,18 @@ impl Conversion {
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
         let (mut files, layouts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
-        let encoder = RowGroupEncoder {
-            origin: self.origin.clone(),
-            max_row_bytes: self.max_row_bytes,
-            max_bad_rows: bad_rows.left().saturating_add(1),
-            shape,
-            layouts,
+        let (origin, max_row_bytes) = (self.origin.clone(), self.max_row_bytes);
+        let max_bad_rows = bad_rows.left().saturating_add(1);
+        let tools = || {
+            let decoding = Decoding::new(&origin, max_row_bytes, max_bad_rows);
+            Ok(Tools { decoding, compressor: layouts[0].compressor()? })
         };
-        let threads = self.threads;
+        let (threads, row_group_bytes) = (self.threads, options.row_group_bytes());
+        let plan = Plan { threads, row_group_bytes, shape, layouts: &layouts };
+        let cutter = self.cutter();
         let describe = self.metadata_at_end.take();
         let mut run = ThreadedRun { run: Run::new(self, bad_rows), reader, records: 0 };
-        write_row_groups(threads, options.row_group_bytes(), &encoder, &mut run, &mut files)?;
+        run.run.summary.csv_header = write_row_groups(&plan, cutter, tools, &mut run, &mut files)?;
         let summary = run.run.finish();
         if let Some(describe) = describe {
             files.iter_mut().try_for_each(parquet_file::flush)?;
@@ -278,8 +301,7 @@ impl Conversion {
         mut take: impl FnMut(RecordBatch) -> Result<(), Error>,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
-        let divisible = (self.resource, self.format) == (Resource::Activities, SourceFormat::JsonLines);
-        if divisible && self.threads > NonZeroUsize::MIN {
+        if self.is_divisible() && self.threads > NonZeroUsize::MIN {
             return self.batches_on_threads(reader, take, bad_rows);
         }
         let mut activities = ActivityBatchBuilder::new(&self.origin);
@@ -319,15 +341,17 @@ impl Conversion {
         Ok(run.finish())
     }
 
-    /// The way for JSON Lines on several threads.
+    /// The way for an input that can be divided, on several threads.
     fn batches_on_threads(
-        self,
+        mut self,
         mut reader: impl Read,
         mut take: impl FnMut(RecordBatch) -> Result<(), Error>,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
         let max_bad_rows = bad_rows.left().saturating_add(1);
-        let mut decoder = BlockDecoder::start(self.threads, &self.origin, self.max_row_bytes, max_bad_rows);
+        let (threads, cutter) = (self.threads, self.cutter());
+        let mut decoder =
+            BlockDecoder::start(threads, cutter, &self.origin, self.max_row_bytes, max_bad_rows);
         let mut run = Run::new(self, bad_rows);
         let mut records = 0;
         while let Some(block) = decoder.next_block(|buffer| run.read(&mut reader, buffer))? {
@@ -339,6 +363,7 @@ impl Conversion {
             run.report();
             block.batches.into_iter().try_for_each(&mut take)?;
         }
+        run.summary.csv_header = decoder.csv_header();
         Ok(run.finish())
     }
 

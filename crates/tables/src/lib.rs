@@ -39,6 +39,7 @@ mod bad_rows;
 mod batch;
 mod batches;
 mod block;
+mod block_decoding;
 mod canonical;
 mod checked_copy;
 mod column;
@@ -67,6 +68,7 @@ mod row_groups;
 mod run;
 mod schema;
 mod summary;
+mod tasks;
 mod version;
 
 pub use arrow_file::{ArrowFile, ArrowOptions};

@@ -12,15 +12,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use arrow_array::RecordBatch;
-use backstory_formats::{ActivityRow, DEFAULT_MAX_ROW_BYTES, JsonLines};
+use backstory_formats::DEFAULT_MAX_ROW_BYTES;
 
 use crate::bad_rows::BadRows;
-use crate::batch::ActivityBatchBuilder;
 use crate::block::{Block, BlockCutter};
+use crate::block_decoding::{DecodedBlock, Decoding};
 use crate::error::{Error, ErrorKind};
 use crate::origin::Origin;
-use crate::row_group::BadRow;
-use crate::summary::Summary;
 
 /// The nested batches of a JSON Lines export of activities, decoded on several threads, in the order of the file.
 ///
@@ -63,7 +61,8 @@ pub struct ParallelActivityBatches<R> {
 impl<R: Read> ParallelActivityBatches<R> {
     /// Decodes one file or fragment, from its first byte, on `threads` threads beside the one that draws the batches.
     pub fn new(reader: R, origin: &Origin, threads: NonZeroUsize) -> Self {
-        let decoder = BlockDecoder::start(threads, origin, DEFAULT_MAX_ROW_BYTES, 1);
+        let (bytes, cutter) = (DEFAULT_MAX_ROW_BYTES, BlockCutter::new(DEFAULT_MAX_ROW_BYTES));
+        let decoder = BlockDecoder::start(threads, cutter, origin, bytes, 1);
         Self { reader, decoder, ready: VecDeque::new(), records: 0, ended: false }
     }
 
@@ -123,16 +122,6 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     Ok(len)
 }
 
-/// What a block held.
-pub(crate) struct DecodedBlock {
-    pub(crate) batches: Vec<RecordBatch>,
-    pub(crate) summary: Summary,
-    /// Their records are counted from the beginning of the block.
-    pub(crate) bad_rows: Vec<BadRow>,
-    /// How many records there were, bad ones included.
-    pub(crate) records: u64,
-}
-
 /// What a thread reports of the block with this number: what it held, and its buffer, for another.
 struct Report {
     number: usize,
@@ -161,6 +150,7 @@ impl BlockDecoder {
     /// Starts the threads. Of each block, no more than `max_bad_rows` bad rows are kept.
     pub(crate) fn start(
         threads: NonZeroUsize,
+        cutter: BlockCutter,
         origin: &Origin,
         max_row_bytes: usize,
         max_bad_rows: usize,
@@ -171,13 +161,12 @@ impl BlockDecoder {
         let threads: Vec<_> = (0..threads.get())
             .map(|_| {
                 let (queue, sender) = (Arc::clone(&queue), sender.clone());
-                let decoding =
-                    Decoding { batches: ActivityBatchBuilder::new(origin), max_row_bytes, max_bad_rows };
+                let decoding = Decoding::new(origin, max_row_bytes, max_bad_rows);
                 thread::spawn(move || work_off(&queue, &sender, decoding))
             })
             .collect();
         Self {
-            cutter: BlockCutter::new(max_row_bytes),
+            cutter,
             work: Some(work),
             reports,
             most_under_way: threads.len() + 1,
@@ -188,6 +177,11 @@ impl BlockDecoder {
             buffers: Vec::new(),
             failed: None,
         }
+    }
+
+    /// The columns of a CSV, behind the last block.
+    pub(crate) fn csv_header(&self) -> Option<Vec<String>> {
+        self.cutter.csv_header()
     }
 
     /// The next block in the order of the file, or `None` behind the last. `read` fills the buffer that it is given, unless
@@ -265,53 +259,5 @@ struct Watch<'r> {
 impl Drop for Watch<'_> {
     fn drop(&mut self) {
         let _ = self.reports.send(Report { number: self.number, decoded: None });
-    }
-}
-
-/// What a thread decodes with.
-struct Decoding {
-    batches: ActivityBatchBuilder,
-    max_row_bytes: usize,
-    max_bad_rows: usize,
-}
-
-impl Decoding {
-    fn decode(&mut self, block: &Block) -> DecodedBlock {
-        let mut decoded = DecodedBlock {
-            batches: Vec::new(),
-            summary: Summary::default(),
-            bad_rows: Vec::new(),
-            records: 0,
-        };
-        let mut lines = JsonLines::new().with_max_row_bytes(self.max_row_bytes).starting_at(block.start);
-        let mut rows = lines.feed(&block.bytes);
-        while let Some(row) = rows.next() {
-            self.take(&mut decoded, &row);
-        }
-        if let Some(row) = lines.finish() {
-            self.take(&mut decoded, &row);
-        }
-        decoded.records = lines.position().record - block.start.record;
-        if !self.batches.is_empty() {
-            decoded.batches.push(self.batches.finish());
-        }
-        decoded.summary = decoded.summary.settled();
-        decoded
-    }
-
-    fn take(&mut self, decoded: &mut DecodedBlock, row: &ActivityRow<'_>) {
-        match row.activity() {
-            Ok(activity) => {
-                self.batches.push_row(&activity, row.position().line, row.raw().len());
-                decoded.summary.count_activity(&activity);
-                if self.batches.is_full() {
-                    decoded.batches.push(self.batches.finish());
-                }
-            }
-            Err(error) if decoded.bad_rows.len() < self.max_bad_rows => {
-                decoded.bad_rows.push(BadRow { error, raw: row.raw().to_vec() });
-            }
-            Err(_) => {}
-        }
     }
 }

@@ -9,9 +9,9 @@ use crate::bad_rows::BadRows;
 use crate::conversion::{Conversion, Progress};
 use crate::error::{Error, ErrorKind};
 use crate::resource::{Resource, SourceFormat};
-use crate::row_group::EncodedRowGroup;
 use crate::row_groups::Conductor;
 use crate::summary::Summary;
+use crate::tasks::BlockReport;
 
 /// How much is read at a time.
 const CHUNK: usize = 256 << 10;
@@ -150,7 +150,7 @@ impl<'b> Run<'b> {
 pub(crate) struct ThreadedRun<'b, R> {
     pub(crate) run: Run<'b>,
     pub(crate) reader: R,
-    /// How many records stand before the next row group.
+    /// How many records stand before the next block.
     pub(crate) records: u64,
 }
 
@@ -161,12 +161,12 @@ impl<R: Read> Conductor for ThreadedRun<'_, R> {
         Ok(read)
     }
 
-    fn encoded(&mut self, group: &mut EncodedRowGroup) -> Result<(), Error> {
-        for bad in group.bad_rows.drain(..) {
+    fn decoded(&mut self, block: BlockReport) -> Result<(), Error> {
+        for bad in block.bad_rows {
             self.run.bad_row(bad.error.behind_records(self.records), &bad.raw)?;
         }
-        self.records += group.records;
-        self.run.summary.add(&group.summary);
+        self.records += block.records;
+        self.run.summary.add(&block.summary);
         self.run.report();
         Ok(())
     }

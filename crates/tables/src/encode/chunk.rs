@@ -12,8 +12,8 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 
 use super::compression::Compressor;
-use super::failed;
 use super::leaf::{BLOOM_FALSE_POSITIVES, Leaf, Range, Values};
+use super::{EncodedColumn, failed};
 use crate::error::Error;
 
 /// Longer texts are not taken into statistics.
@@ -21,11 +21,7 @@ const STATISTICS_BYTES: usize = 64;
 
 impl Leaf {
     /// Ends the chunk: its bytes, and what the footer says of it. The leaf goes on empty.
-    pub(crate) fn finish(
-        &mut self,
-        rows: u64,
-        compressor: &mut Compressor,
-    ) -> Result<(Bytes, ColumnCloseResult), Error> {
+    pub(crate) fn finish(&mut self, compressor: &mut Compressor) -> Result<EncodedColumn, Error> {
         self.end_page(compressor)?;
         let done = std::mem::replace(self, Self::new(Arc::clone(&self.plan)));
         let statistics = done.statistics();
@@ -77,7 +73,7 @@ impl Leaf {
         }
         let close = ColumnCloseResult {
             bytes_written: bytes.len() as u64,
-            rows_written: rows,
+            rows_written: done.rows,
             metadata,
             bloom_filter,
             column_index: None,

@@ -2,20 +2,20 @@
 
 use std::sync::Arc;
 
+use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
 use bytes::Bytes;
 use parquet::basic::Encoding;
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page};
 
+use super::LeafColumn;
 use super::compression::Compressor;
 use super::delta::{self, IntegerWidth};
 use super::dictionary::{Dictionary, Interner};
 use super::hybrid;
-use super::levels::Levels;
 use super::plan::{LeafPlan, Method};
 use crate::error::{Error, ErrorKind};
 
@@ -38,6 +38,7 @@ pub(crate) struct Leaf {
     pub(crate) retired: Option<Dictionary>,
     pub(crate) pages: Vec<CompressedPage>,
     pub(crate) encodings: Vec<Encoding>,
+    pub(crate) rows: u64,
     pub(crate) slots: u64,
     pub(crate) present: u64,
     pub(crate) range: Range,
@@ -95,6 +96,7 @@ impl Leaf {
             retired: None,
             pages: Vec::new(),
             encodings: vec![Encoding::RLE],
+            rows: 0,
             slots: 0,
             present: 0,
             range: Range::Unknown,
@@ -103,7 +105,9 @@ impl Leaf {
     }
 
     /// Takes in a column of a batch.
-    pub(crate) fn append(&mut self, array: &ArrayRef, levels: &Levels, nullable: bool) -> Result<(), Error> {
+    pub(crate) fn append(&mut self, column: &LeafColumn) -> Result<(), Error> {
+        let LeafColumn { array, levels, nullable, rows: batch_rows } = column;
+        let nullable = *nullable;
         if let Values::Dictionary { dictionary, .. } = &self.values
             && !dictionary.has_room_for(array.len())
         {
@@ -205,6 +209,7 @@ impl Leaf {
                 ));
             }
         }
+        self.rows += *batch_rows as u64;
         self.present += present;
         self.slots += (self.definition.len() - before) as u64;
         Ok(())

@@ -29,8 +29,8 @@ use parquet::errors::ParquetError;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescPtr;
 
-use self::compression::Compressor;
-use self::leaf::Leaf;
+pub(crate) use self::compression::Compressor;
+pub(crate) use self::leaf::Leaf;
 use self::levels::Levels;
 use self::plan::LeafPlan;
 use crate::error::{Error, ErrorKind};
@@ -49,94 +49,115 @@ impl Layout {
         let plan = |column| Arc::new(LeafPlan::of(column, of_children, codec));
         Self { leaves: schema.columns().iter().map(plan).collect(), codec }
     }
+
+    /// One for each column that has no columns inside.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        self.leaves.iter().map(|plan| Leaf::new(Arc::clone(plan))).collect()
+    }
+
+    pub(crate) fn compressor(&self) -> Result<Compressor, Error> {
+        Compressor::new(self.codec)
+    }
 }
 
-/// Encodes one row group after the other.
-pub(crate) struct RowGroupWriter {
-    leaves: Vec<Leaf>,
-    compressor: Compressor,
+/// A column of a batch that has no columns inside, ready to be encoded.
+#[derive(Debug)]
+pub(crate) struct LeafColumn {
+    array: ArrayRef,
+    levels: Arc<Levels>,
+    nullable: bool,
+    /// How many rows the batch has.
     rows: usize,
 }
 
-/// A row group whose columns are encoded.
-pub(crate) struct EncodedColumns {
-    columns: Vec<(Bytes, ColumnCloseResult)>,
-    rows: u64,
+/// The leaves of a batch's columns, in the order of the schema.
+pub(crate) fn leaf_columns(batch: &RecordBatch) -> Result<Vec<LeafColumn>, Error> {
+    let levels = Arc::new(Levels::of_rows(batch.num_rows()));
+    let mut leaves = Vec::new();
+    for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
+        visit(field, array, &levels, batch.num_rows(), &mut leaves)?;
+    }
+    Ok(leaves)
 }
 
-impl RowGroupWriter {
-    pub(crate) fn new(layout: &Layout) -> Result<Self, Error> {
-        let leaves = layout.leaves.iter().map(|plan| Leaf::new(Arc::clone(plan))).collect();
-        Ok(Self { leaves, compressor: Compressor::new(layout.codec)?, rows: 0 })
-    }
-
-    /// Encodes the rows of a batch, whose schema is the file's.
-    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        let levels = Levels::of_rows(batch.num_rows());
-        let mut leaves = self.leaves.iter_mut();
-        for (field, array) in batch.schema().fields().iter().zip(batch.columns()) {
-            visit(field, array, &levels, &mut leaves)?;
-        }
-        for leaf in &mut self.leaves {
-            leaf.end_batch(&mut self.compressor)?;
-        }
-        self.rows += batch.num_rows();
-        Ok(())
-    }
-
-    /// Ends the row group. The writer goes on with an empty one.
-    pub(crate) fn finish(&mut self) -> Result<EncodedColumns, Error> {
-        let rows = std::mem::take(&mut self.rows) as u64;
-        let columns = self
-            .leaves
-            .iter_mut()
-            .map(|leaf| leaf.finish(rows, &mut self.compressor))
-            .collect::<Result<_, _>>()?;
-        Ok(EncodedColumns { columns, rows })
-    }
-}
-
-impl EncodedColumns {
-    /// Appends the row group to its file; one without rows is left out.
-    pub(crate) fn write<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
-        if self.rows == 0 {
-            return Ok(());
-        }
-        let mut group = file.next_row_group().map_err(failed)?;
-        for (bytes, close) in self.columns {
-            group.append_column(&bytes, close).map_err(failed)?;
-        }
-        group.close().map_err(failed)?;
-        Ok(())
-    }
-}
-
-/// Hands a column's leaves to their writers.
-fn visit<'l>(
+fn visit(
     field: &Field,
     array: &ArrayRef,
-    levels: &Levels,
-    leaves: &mut impl Iterator<Item = &'l mut Leaf>,
+    levels: &Arc<Levels>,
+    rows: usize,
+    leaves: &mut Vec<LeafColumn>,
 ) -> Result<(), Error> {
     match field.data_type() {
         DataType::Struct(fields) => {
-            let inner = levels.inside_struct(array, field.is_nullable());
+            let inner = Arc::new(levels.inside_struct(array, field.is_nullable()));
             for (field, array) in fields.iter().zip(array.as_struct().columns()) {
-                visit(field, array, &inner, leaves)?;
+                visit(field, array, &inner, rows, leaves)?;
             }
             Ok(())
         }
         DataType::List(element) => {
             let list = array.as_list::<i32>();
-            let inner = levels.inside_list(list, field.is_nullable())?;
-            visit(element, list.values(), &inner, leaves)
+            let inner = Arc::new(levels.inside_list(list, field.is_nullable())?);
+            visit(element, list.values(), &inner, rows, leaves)
         }
-        _ => match leaves.next() {
-            Some(leaf) => leaf.append(array, levels, field.is_nullable()),
-            None => {
-                Err(Error::new(ErrorKind::Table, format!("the file has no column for `{}`", field.name())))
-            }
-        },
+        _ => {
+            let (array, levels) = (Arc::clone(array), Arc::clone(levels));
+            leaves.push(LeafColumn { array, levels, nullable: field.is_nullable(), rows });
+            Ok(())
+        }
+    }
+}
+
+/// Encodes a file's row groups, one after the other.
+pub(crate) struct RowGroupWriter {
+    leaves: Vec<Leaf>,
+    compressor: Compressor,
+}
+
+impl RowGroupWriter {
+    pub(crate) fn new(layout: &Layout) -> Result<Self, Error> {
+        Ok(Self { leaves: layout.leaves(), compressor: layout.compressor()? })
+    }
+
+    /// Encodes the rows of a batch, whose schema is the file's.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
+        let columns = leaf_columns(batch)?;
+        if columns.len() != self.leaves.len() {
+            let (given, columns) = (columns.len(), self.leaves.len());
+            let message = format!("the batch has {given} columns, the file {columns}, nested ones counted");
+            return Err(Error::new(ErrorKind::Table, message));
+        }
+        self.leaves.iter_mut().zip(&columns).try_for_each(|(leaf, column)| {
+            leaf.append(column)?;
+            leaf.end_batch(&mut self.compressor)
+        })
+    }
+
+    /// Ends the row group. The writer goes on with an empty one.
+    pub(crate) fn finish(&mut self) -> Result<EncodedColumns, Error> {
+        let columns = self.leaves.iter_mut().map(|leaf| leaf.finish(&mut self.compressor));
+        Ok(EncodedColumns(columns.collect::<Result<_, _>>()?))
+    }
+}
+
+/// A column chunk whose pages are encoded: its bytes, and what the footer says of it.
+pub(crate) type EncodedColumn = (Bytes, ColumnCloseResult);
+
+/// All column chunks of a row group.
+pub(crate) struct EncodedColumns(pub(crate) Vec<EncodedColumn>);
+
+impl EncodedColumns {
+    /// Appends the row group to its file; one without rows is left out.
+    pub(crate) fn write<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
+        if self.0.first().is_none_or(|(_, close)| close.rows_written == 0) {
+            return Ok(());
+        }
+        let mut group = file.next_row_group().map_err(failed)?;
+        for (bytes, close) in self.0 {
+            group.append_column(&bytes, close).map_err(failed)?;
+        }
+        group.close().map_err(failed)?;
+        Ok(())
     }
 }
 
