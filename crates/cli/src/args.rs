@@ -70,6 +70,8 @@ pub(crate) enum Command {
     Jobs(commands::jobs::JobsArgs),
     /// Credentials
     Auth(commands::auth::AuthArgs),
+    /// Ask the live service, safely, what its documentation leaves open
+    Probe(commands::probe::ProbeArgs),
     /// Serve a simulated Backstory service on this machine
     Sim(commands::sim::SimArgs),
     /// Print a completion script for a shell

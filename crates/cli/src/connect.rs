@@ -18,15 +18,7 @@ pub(crate) struct Connection<'s> {
 
 impl<'s> Connection<'s> {
     pub(crate) fn open(settings: &'s Settings) -> Result<Self, Failure> {
-        let mut builder =
-            ReqwestService::builder().user_agent(concat!("backstory/", env!("CARGO_PKG_VERSION")));
-        if let Some(bundle) = &settings.ca_bundle {
-            builder = builder.ca_file(bundle);
-        }
-        let adapter = builder
-            .build()
-            .map_err(|error| Failure::usage("the connection can't be set up").with_source(error))?;
-        Ok(Self { settings, adapter: Arc::new(adapter) })
+        Ok(Self { settings, adapter: Arc::new(adapter(settings, true)?) })
     }
 
     /// A client with every key that was given; without one for `needed`, an error.
@@ -38,7 +30,10 @@ impl<'s> Connection<'s> {
             ResourceArg::Contacts if object.is_none() => return Err(Keys::missing("contacts")),
             _ => {}
         }
-        let mut builder = Client::builder(self.settings.base_url.clone()).adapter(Arc::clone(&self.adapter));
+        let mut builder = Client::builder(self.settings.base_url.clone())
+            .adapter(Arc::clone(&self.adapter))
+            .limits(self.settings.limits.use_limits.clone())
+            .resume_downloads(self.settings.resume_downloads);
         if let Some(keys) = activity {
             builder = builder.activities_tokens(self.tokens(keys, Some(KeyType::Activity))?);
         }
@@ -61,7 +56,7 @@ impl<'s> Connection<'s> {
     }
 }
 
-fn source(pair: &KeyPair) -> Result<Box<dyn CredentialsSource>, Failure> {
+pub(crate) fn source(pair: &KeyPair) -> Result<Box<dyn CredentialsSource>, Failure> {
     let id = pair.client_id.as_str();
     Ok(match &pair.secret {
         SecretFrom::Value(secret) => Box::new(Credentials::new(id, secret.clone())),
@@ -73,4 +68,15 @@ fn source(pair: &KeyPair) -> Result<Box<dyn CredentialsSource>, Failure> {
             Box::new(SecretCommand::new(id, program).args(arguments))
         }
     })
+}
+
+/// What sends the requests, with redirects followed or handed up.
+pub(crate) fn adapter(settings: &Settings, follow_redirects: bool) -> Result<ReqwestService, Failure> {
+    let mut builder = ReqwestService::builder()
+        .user_agent(concat!("backstory/", env!("CARGO_PKG_VERSION")))
+        .follow_redirects(follow_redirects);
+    if let Some(bundle) = &settings.ca_bundle {
+        builder = builder.ca_file(bundle);
+    }
+    builder.build().map_err(|error| Failure::usage("the connection can't be set up").with_source(error))
 }

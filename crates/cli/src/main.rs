@@ -38,7 +38,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
     let common = &cli.common;
     match &cli.command {
         // These need no runtime.
-        Command::Plan(args) => return commands::plan::run(common, args),
+        Command::Plan(args) => return commands::plan::run(common, environment, args),
         Command::Completions(args) => return commands::completions::run(args),
         _ => {}
     }
@@ -52,6 +52,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
             Command::Export(args) => commands::export::run(common, environment, args).await,
             Command::Jobs(args) => commands::jobs::run(common, environment, args).await,
             Command::Auth(args) => commands::auth::run(common, environment, args).await,
+            Command::Probe(args) => commands::probe::run(common, environment, args).await,
             Command::Sim(args) => commands::sim::run(common, args).await,
             Command::Plan(_) | Command::Completions(_) => Ok(Exit::Done),
         }

@@ -1,21 +1,25 @@
 //! From flags to a plan: what was asked, checked.
 
 use backstory_api::ActivityType;
-use backstory_limits::{DateRange, ExportKind, SlotPolicy, UseLimits};
+use backstory_limits::{DateRange, ExportKind};
 use backstory_sync::{ContactFilter, ExportPlan, Selection};
 
 use crate::args::{KindArg, ResourceArg, SelectionArgs, TypeArg};
 use crate::exit::Failure;
+use crate::settings::Limits;
 
-/// The plan that the flags ask for.
-pub(crate) fn plan(resource: ResourceArg, args: &SelectionArgs) -> Result<ExportPlan, Failure> {
+/// The plan that the flags ask for, within these limits.
+pub(crate) fn plan(
+    resource: ResourceArg,
+    args: &SelectionArgs,
+    limits: &Limits,
+) -> Result<ExportPlan, Failure> {
     let range = DateRange::new(args.from, args.to).map_err(|error| Failure::usage(error.to_string()))?;
     let selection = match resource {
         ResourceArg::Activities => activities(args)?,
         ResourceArg::Contacts => contacts(args)?,
     };
-    let limits = UseLimits::published();
-    let plan = ExportPlan::new(selection, range, !args.no_split, &limits, SlotPolicy::default())?;
+    let plan = ExportPlan::new(selection, range, !args.no_split, &limits.use_limits, limits.slots)?;
     Ok(plan)
 }
 

@@ -50,8 +50,8 @@ pub(crate) async fn run(
     environment: &Environment,
     args: &ExportArgs,
 ) -> Result<Exit, Failure> {
-    let plan = selection::plan(args.resource, &args.selection)?;
     let settings = Settings::read(common, environment)?;
+    let plan = selection::plan(args.resource, &args.selection, &settings.limits)?;
     let client = Connection::open(&settings)?.client(args.resource)?;
     let format = match args.format {
         FormatArg::Jsonl => OutputFormat::JsonLines,
@@ -62,6 +62,7 @@ pub(crate) async fn run(
     let mut options = ExportOptions::new(&args.out, format, clock);
     options.overwrite = args.force;
     options.wait = wait_policy(&settings);
+    options.slots = settings.limits.slots;
     options.bad_rows = match args.on_bad_row {
         BadRowArg::Fail => BadRowPolicy::Fail,
         BadRowArg::Quarantine => BadRowPolicy::Quarantine { most: args.max_bad_rows },

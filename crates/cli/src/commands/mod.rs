@@ -6,4 +6,5 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod jobs;
 pub(crate) mod plan;
+pub(crate) mod probe;
 pub(crate) mod sim;

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::args::{Common, ResourceArg, SelectionArgs};
 use crate::exit::{Exit, Failure};
-use crate::{output, selection};
+use crate::settings::Environment;
+use crate::{output, selection, settings};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
@@ -19,8 +20,9 @@ pub(crate) struct PlanArgs {
     selection: SelectionArgs,
 }
 
-pub(crate) fn run(common: &Common, args: &PlanArgs) -> Result<Exit, Failure> {
-    let plan = selection::plan(args.resource, &args.selection)?;
+pub(crate) fn run(common: &Common, environment: &Environment, args: &PlanArgs) -> Result<Exit, Failure> {
+    let limits = settings::limits(common, environment)?;
+    let plan = selection::plan(args.resource, &args.selection, &limits)?;
     let told = if common.json { output::json(&as_json(&plan)) } else { output::line(as_text(&plan)) };
     told.map(|()| Exit::Done)
 }

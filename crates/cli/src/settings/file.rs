@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::environment::Environment;
 use super::keys::{KeyPair, SecretFrom};
+use super::limits::LimitsTable;
 use crate::args::Common;
 use crate::duration;
 use crate::exit::Failure;
@@ -33,6 +34,8 @@ pub(crate) struct Profile {
     pub(crate) ca_bundle: Option<PathBuf>,
     pub(crate) poll_interval: Option<String>,
     pub(crate) deadline: Option<String>,
+    pub(crate) resume_downloads: Option<bool>,
+    pub(super) limits: Option<LimitsTable>,
     client_id: Option<String>,
     client_secret: Option<FileSecret>,
     client_secret_file: Option<PathBuf>,
@@ -56,31 +59,56 @@ impl<'de> Deserialize<'de> for FileSecret {
     }
 }
 
+/// Where the settings of a run are read from, and the profile that was asked for.
+pub(super) struct Place {
+    /// The file that was named, or that is there.
+    path: Option<PathBuf>,
+    /// The profile that was asked for by flag or variable.
+    wanted: Option<String>,
+}
+
+impl Place {
+    pub(super) fn of(common: &Common, environment: &Environment) -> Self {
+        let named = common.config.clone().or_else(|| environment.text("BACKSTORY_CONFIG").map(PathBuf::from));
+        let wanted = common.profile.clone().or_else(|| environment.text("BACKSTORY_PROFILE"));
+        let path = named.or_else(|| {
+            let here = Some(PathBuf::from(NAME)).filter(|path| path.is_file());
+            here.or_else(|| user_file(environment).filter(|path| path.is_file()))
+        });
+        Self { path, wanted }
+    }
+
+    /// The file that settings are written to, and the profile in it that is in use; one that isn't there yet is made.
+    pub(super) fn to_write(&self) -> Result<(PathBuf, Option<String>), Failure> {
+        let path = self.path.clone().unwrap_or_else(|| PathBuf::from(NAME));
+        if self.wanted.is_some() || !path.is_file() {
+            return Ok((path, self.wanted.clone()));
+        }
+        let document = document(&path)?;
+        let default = || document.profiles.contains_key("default").then(|| "default".to_owned());
+        Ok((path, document.chosen.clone().or_else(default)))
+    }
+}
+
 /// The profile of a run: what the file says for the chosen profile, over what it says for all.
 pub(crate) fn profile(common: &Common, environment: &Environment) -> Result<Profile, Failure> {
-    let named = common.config.clone().or_else(|| environment.text("BACKSTORY_CONFIG").map(PathBuf::from));
-    let wanted = common.profile.clone().or_else(|| environment.text("BACKSTORY_PROFILE"));
-    let path = match named {
-        Some(path) => path,
-        None if Path::new(NAME).is_file() => PathBuf::from(NAME),
-        None => match user_file(environment) {
-            Some(path) if path.is_file() => path,
-            _ => {
-                return match wanted {
-                    None => Ok(Profile::default()),
-                    Some(name) => {
-                        Err(Failure::usage(format!("there is no {NAME}, so there is no profile `{name}`"))
-                            .with_hint("name the file with --config or BACKSTORY_CONFIG"))
-                    }
-                };
-            }
-        },
+    let Place { path, wanted } = Place::of(common, environment);
+    let Some(path) = path else {
+        return match wanted {
+            None => Ok(Profile::default()),
+            Some(name) => Err(Failure::usage(format!("there is no {NAME}, so there is no profile `{name}`"))
+                .with_hint("name the file with --config or BACKSTORY_CONFIG")),
+        };
     };
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let document = document(&path)?;
+    choose(&path, document, wanted)
+}
+
+fn document(path: &Path) -> Result<Document, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::usage(format!("can't read the configuration file {}", path.display())).with_source(error)
     })?;
-    let document = read(&path, &text)?;
-    choose(&path, document, wanted)
+    read(path, &text)
 }
 
 fn user_file(environment: &Environment) -> Option<PathBuf> {
@@ -151,6 +179,11 @@ impl Profile {
         self.ca_bundle = self.ca_bundle.or(below.ca_bundle);
         self.poll_interval = self.poll_interval.or(below.poll_interval);
         self.deadline = self.deadline.or(below.deadline);
+        self.resume_downloads = self.resume_downloads.or(below.resume_downloads);
+        self.limits = match (self.limits, below.limits) {
+            (Some(own), Some(below)) => Some(own.over(below)),
+            (own, below) => own.or(below),
+        };
         self.activity = self.activity.or(below.activity);
         self.object = self.object.or(below.object);
         self.insight = self.insight.or(below.insight);

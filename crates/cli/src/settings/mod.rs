@@ -3,6 +3,8 @@
 mod environment;
 mod file;
 mod keys;
+mod limits;
+mod write;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use crate::duration;
 use crate::exit::Failure;
 pub(crate) use environment::Environment;
 pub(crate) use keys::{KeyPair, KeySet, Keys, SecretFrom};
+pub(crate) use limits::Limits;
+pub(crate) use write::Setting;
 
 /// What every command that talks to the service needs to know.
 #[derive(Debug)]
@@ -24,6 +28,10 @@ pub(crate) struct Settings {
     pub(crate) poll_interval: Option<Duration>,
     pub(crate) deadline: Option<Duration>,
     pub(crate) keys: Keys,
+    /// The use limits that apply, and our share of the queue.
+    pub(crate) limits: Limits,
+    /// Whether a download that broke off asks for the rest only.
+    pub(crate) resume_downloads: bool,
     /// Where the client's wall clock stands, if it is told to stand.
     now: Option<Timestamp>,
 }
@@ -58,6 +66,8 @@ impl Settings {
             poll_interval,
             deadline,
             keys: Keys::read(environment, &profile)?,
+            limits: profile.limits.unwrap_or_default().limits()?,
+            resume_downloads: profile.resume_downloads.unwrap_or(false),
             now: now(environment)?,
         })
     }
@@ -66,6 +76,22 @@ impl Settings {
     pub(crate) fn clock(&self) -> impl Fn() -> Timestamp + Send + Sync + use<> {
         standing_at(self.now)
     }
+}
+
+/// The use limits alone, for a plan that sends nothing and needs no key.
+pub(crate) fn limits(common: &Common, environment: &Environment) -> Result<Limits, Failure> {
+    file::profile(common, environment)?.limits.unwrap_or_default().limits()
+}
+
+/// Writes settings into the profile that is in use, and answers the file's path.
+pub(crate) fn write_profile(
+    common: &Common,
+    environment: &Environment,
+    settings: Vec<Setting>,
+) -> Result<PathBuf, Failure> {
+    let (path, profile) = file::Place::of(common, environment).to_write()?;
+    write::write(&path, profile.as_deref(), settings)?;
+    Ok(path)
 }
 
 /// The client's clock: the wall clock, or where `BACKSTORY_NOW` says that it stands.
@@ -203,6 +229,37 @@ mod tests {
         assert!(text.contains("line 2") && !text.contains("hunter2"), "{text}");
         let failure = read("clientid = 'x'", None, &[]).unwrap_err();
         assert!(failure.to_string().contains("clientid"), "{failure}");
+    }
+
+    #[test]
+    fn limits_and_resuming_come_from_the_profile_over_the_top() {
+        let text = "resume_downloads = true\n[limits]\ncontacts_days = 14\ndelta_days = 7\n\
+            [profiles.eu]\nresume_downloads = false\n[profiles.eu.limits]\ncontacts_days = 30";
+        let settings = read(text, None, &[]).unwrap();
+        assert!(settings.resume_downloads);
+        assert_eq!(settings.limits.use_limits.contacts_range.max_days(), 14);
+        let settings = read(text, Some("eu"), &[]).unwrap();
+        let limits = settings.limits.use_limits;
+        assert!(!settings.resume_downloads);
+        assert_eq!((limits.contacts_range.max_days(), limits.delta_range.max_days()), (30, 7));
+        let failure = read("[limits]\ndelta_days = 0", None, &[]).unwrap_err();
+        assert_eq!(failure.exit, Exit::Usage);
+        assert!(read("[limits]\nweeks = 2", None, &[]).unwrap_err().to_string().contains("weeks"));
+    }
+
+    #[test]
+    fn settings_are_written_to_the_profile_that_is_in_use() {
+        let text = "profile = 'eu'\n[profiles.eu]\nbase_url = 'http://eu.example'\n[profiles.us]\n";
+        for (wanted, profile) in [(None, "eu"), (Some("us"), "us"), (Some("new"), "new")] {
+            let file = file(text);
+            let common = common(file.path().to_str(), wanted);
+            let settings = vec![("poll_interval", "20s".into(), "seen".to_owned())];
+            write_profile(&common, &Environment::of(&[]), settings).unwrap();
+            let mut common = common;
+            common.profile = Some(profile.to_owned());
+            let settings = Settings::read(&common, &Environment::of(&[])).unwrap();
+            assert_eq!(settings.poll_interval, Some(Duration::from_secs(20)), "{profile}");
+        }
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub(super) fn contacts_list(transcript: &Transcript) -> Observed {
         return Observed::open(transcript.why_not(Step::ListContacts));
     };
     match (reply.status, reply.json().as_ref().and_then(shape)) {
-        (StatusCode::NOT_FOUND, _) => Observed::told("404", "HTTP 404: they can't be listed"),
+        (StatusCode::NOT_FOUND, _) => Observed::told("404", "they can't be listed"),
         (status, Some(shape)) if status.is_success() => {
             let count = reply.jobs().unwrap_or_default().len();
             let under = if shape == "array" { String::new() } else { format!(" under `{shape}`") };

@@ -3,7 +3,10 @@
 //! service sent goes into them but statuses, counts, and words of a fixed vocabulary.
 
 mod csv;
+#[cfg(test)]
+mod examples;
 mod files;
+mod fragments;
 mod jobs;
 mod lists;
 mod records;
@@ -130,19 +133,19 @@ const ROWS: &[Row] = &[
         row: "j.13",
         question: "how fragments are numbered",
         client: "takes the whole file; fragments on request only",
-        answer: files::fragments,
+        answer: fragments::numbering,
     },
     Row {
         row: "j.14",
         question: "`fragments` of a small file",
         client: "takes null, 0 and 1 for one whole file",
-        answer: files::small_fragments,
+        answer: fragments::of_small_files,
     },
     Row {
         row: "j.15",
         question: "the CSV header of fragments after the first",
         client: "drops a first row that equals the header",
-        answer: files::fragment_header,
+        answer: fragments::headers,
     },
     Row {
         row: "j.16",

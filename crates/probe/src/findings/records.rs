@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use backstory_formats::{JsonLines, parse_timestamp};
-use jiff::Timestamp;
 use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Observed;
@@ -15,6 +15,11 @@ use crate::transcript::Transcript;
 
 /// So many rows of contacts without a repetition speak against repetitions in activities being of the same kind.
 const ENOUGH_CONTACTS: usize = 50;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+/// A processing so near to midnight counts as one of the day: what is stamped and what is selected may be read from two
+/// clocks.
+const AT_MIDNIGHT: SignedDuration = SignedDuration::from_hours(1);
 
 /// What was counted in the activities file.
 #[derive(Default)]
@@ -42,6 +47,9 @@ fn counted(transcript: &Transcript) -> Result<Counted, Observed> {
     };
     let (Some(plain), Some(day)) = (reply.body.plain(), transcript.day) else {
         return Err(Observed::open("the file is too large to be kept"));
+    };
+    let Ok(midnight) = Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)) else {
+        return Err(Observed::open("the day lies beyond the calendar"));
     };
     let mut counted = Counted::default();
     let mut lines: HashMap<u64, usize> = HashMap::new();
@@ -72,11 +80,12 @@ fn counted(transcript: &Transcript) -> Result<Counted, Observed> {
             counted.times.extend(activity.timestamp.as_deref().and_then(parse_timestamp));
             let processed = activity.ingest_timestamp.as_deref().and_then(parse_timestamp);
             if let Some(processed) = processed {
-                let processed = Offset::UTC.to_datetime(processed).date();
-                let side = match processed.cmp(&day) {
-                    std::cmp::Ordering::Less => &mut counted.before,
-                    std::cmp::Ordering::Equal => &mut counted.on,
-                    std::cmp::Ordering::Greater => &mut counted.after,
+                let side = if processed < midnight - AT_MIDNIGHT {
+                    &mut counted.before
+                } else if processed >= midnight + DAY + AT_MIDNIGHT {
+                    &mut counted.after
+                } else {
+                    &mut counted.on
                 };
                 *side += 1;
             }
