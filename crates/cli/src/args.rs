@@ -66,6 +66,14 @@ pub(crate) enum Command {
     Plan(commands::plan::PlanArgs),
     /// Export one range of activities or contacts into files
     Export(commands::export::ExportArgs),
+    /// Bring a destination up to date: the history first, then only what is new
+    Sync(commands::sync::SyncArgs),
+    /// Prove offline that raw files, tables and delivery records of a destination agree
+    Verify(commands::verify::VerifyArgs),
+    /// Make a destination's tables anew from its kept raw files, offline
+    Rebuild(commands::rebuild::RebuildArgs),
+    /// Show every version of one activity, and where it came from
+    History(commands::history::HistoryArgs),
     /// The service's export jobs: list, show, wait, download
     Jobs(commands::jobs::JobsArgs),
     /// Credentials
@@ -156,6 +164,6 @@ pub(crate) struct SelectionArgs {
     pub(crate) no_split: bool,
 }
 
-fn day(text: &str) -> Result<Date, String> {
+pub(crate) fn day(text: &str) -> Result<Date, String> {
     backstory_limits::DateRange::parse_day(text).map_err(|error| error.to_string())
 }

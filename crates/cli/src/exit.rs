@@ -55,6 +55,12 @@ impl Failure {
         self
     }
 
+    /// Adds another thing to do.
+    pub(crate) fn with_further_hint(mut self, hint: &str) -> Self {
+        self.hint = Some(self.hint.map_or_else(|| hint.to_owned(), |first| format!("{first}; {hint}")));
+        self
+    }
+
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
@@ -110,6 +116,21 @@ impl From<backstory_sync::Error> for Failure {
             Kind::UseLimit => Exit::UseLimit,
             Kind::Authentication => Exit::Authentication,
             Kind::DeadlinePassed => Exit::Partial,
+            Kind::Usage => Exit::Usage,
+            Kind::Interrupted => Exit::Interrupted,
+            _ => Exit::Failed,
+        };
+        let hint = error.hint().map(str::to_owned);
+        let mut failure = Self::new(exit, error.to_string());
+        failure.hint = hint;
+        failure.with_source(error)
+    }
+}
+
+impl From<backstory_destination::Error> for Failure {
+    fn from(error: backstory_destination::Error) -> Self {
+        let exit = match error.kind() {
+            backstory_destination::ErrorKind::Usage => Exit::Usage,
             _ => Exit::Failed,
         };
         let hint = error.hint().map(str::to_owned);

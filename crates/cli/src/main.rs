@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod connect;
+mod destination;
 mod duration;
 mod exit;
 mod interrupt;
@@ -14,6 +15,8 @@ mod output;
 mod progress;
 mod selection;
 mod settings;
+mod sync_progress;
+mod sync_selection;
 
 use std::process::ExitCode;
 
@@ -40,6 +43,8 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
         // These need no runtime.
         Command::Plan(args) => return commands::plan::run(common, environment, args),
         Command::Completions(args) => return commands::completions::run(args),
+        Command::Verify(args) => return commands::verify::run(common, args),
+        Command::History(args) => return commands::history::run(common, args),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -50,11 +55,16 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
         match &cli.command {
             Command::Demo(args) => commands::demo::run(common, environment, args).await,
             Command::Export(args) => commands::export::run(common, environment, args).await,
+            Command::Sync(args) => commands::sync::run(common, environment, args).await,
+            Command::Rebuild(args) => commands::rebuild::run(common, environment, args).await,
             Command::Jobs(args) => commands::jobs::run(common, environment, args).await,
             Command::Auth(args) => commands::auth::run(common, environment, args).await,
             Command::Probe(args) => commands::probe::run(common, environment, args).await,
             Command::Sim(args) => commands::sim::run(common, args).await,
-            Command::Plan(_) | Command::Completions(_) => Ok(Exit::Done),
+            Command::Plan(_)
+            | Command::Completions(_)
+            | Command::Verify(_)
+            | Command::History(_) => Ok(Exit::Done),
         }
     })
 }

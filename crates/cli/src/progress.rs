@@ -13,7 +13,7 @@ use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyl
 use crate::args::Common;
 
 /// How often a line about bytes is printed where there are no bars.
-const LINE_EVERY: Duration = Duration::from_secs(10);
+pub(crate) const LINE_EVERY: Duration = Duration::from_secs(10);
 
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
@@ -23,6 +23,13 @@ pub(crate) fn above_bars<T>(print: impl FnOnce() -> T) -> T {
         Some(bars) => bars.suspend(print),
         None => print(),
     }
+}
+
+/// Shows a bar on the terminal, below what is printed above it.
+pub(crate) fn add_bar(bar: ProgressBar) -> ProgressBar {
+    let bar = BARS.get_or_init(MultiProgress::new).add(bar);
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
 }
 
 /// The observer for a run.
@@ -118,14 +125,12 @@ struct Bars {
 
 impl Bars {
     fn new(windows: usize) -> Self {
-        let bars = BARS.get_or_init(MultiProgress::new);
-        let bar = bars.add(ProgressBar::new(windows as u64));
+        let bar = add_bar(ProgressBar::new(windows as u64));
         if let Ok(style) =
             ProgressStyle::with_template("{spinner} [{elapsed_precise}] {bar:24} {pos}/{len} windows · {msg}")
         {
             bar.set_style(style);
         }
-        bar.enable_steady_tick(Duration::from_millis(120));
         Self { bar, begun: Instant::now(), totals: Mutex::default() }
     }
 }
