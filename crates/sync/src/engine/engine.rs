@@ -2,8 +2,8 @@
 //! allow.
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backstory_api::Client;
@@ -47,6 +47,8 @@ pub(super) struct Engine<'e> {
     pub(super) tally: Tally,
     pub(super) future_refused: AtomicBool,
     pub(super) skew_told: AtomicBool,
+    /// The jobs of which it was told that they wait for a slot.
+    pub(super) waits_told: Mutex<HashSet<JobSpec>>,
 }
 
 /// What a run counts.
@@ -129,14 +131,15 @@ impl Engine<'_> {
         if let Work::Open(_) = work {
             return Ok(self.slots.hold_open(parameters.listed_as()));
         }
-        let mut told: Option<SlotRefusal> = None;
         let mut away_since: Option<Instant> = None;
         let mut pause = self.options.wait.first_poll;
         loop {
             let on_wait = |refusal: SlotRefusal| {
-                if told.replace(refusal) != Some(refusal) {
+                let mut told = self.waits_told.lock().unwrap_or_else(PoisonError::into_inner);
+                if told.insert(work.spec().clone()) {
                     let reason = refusal.to_string();
-                    self.observer.on_event(&SyncEvent::WaitingForSlot { job: work.spec(), reason });
+                    let others = !matches!(refusal, SlotRefusal::OursFull { .. });
+                    self.observer.on_event(&SyncEvent::WaitingForSlot { job: work.spec(), reason, others });
                 }
             };
             let reserved = tokio::select! {

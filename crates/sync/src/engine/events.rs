@@ -60,6 +60,8 @@ pub enum SyncEvent<'e> {
         job: &'e JobSpec,
         /// Why.
         reason: String,
+        /// Whether other programs' jobs have a part in it, rather than our own share alone.
+        others: bool,
     },
     /// The service says that its queue is full.
     QueueFull {

@@ -18,9 +18,8 @@ mod stop;
 mod turns;
 mod verify;
 
-use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use backstory_api::{Client, ErrorKind as ApiKind};
@@ -104,6 +103,7 @@ pub async fn sync(
         tally: Tally::default(),
         future_refused: AtomicBool::new(false),
         skew_told: AtomicBool::new(false),
+        waits_told: Mutex::default(),
     };
 
     let mut progress = Progress::default();
@@ -120,7 +120,10 @@ pub async fn sync(
     }
     let report = SyncReport {
         watermark: plan.as_ref().ok().and_then(SyncPlan::watermark),
-        incomplete_days: plan.as_ref().map(incomplete_days).unwrap_or_default(),
+        incomplete_days: match &plan {
+            Ok(plan) if settings.activities => incomplete_days(plan),
+            _ => Vec::new(),
+        },
         committed: progress.committed.into_iter().map(|(_, told)| told).collect(),
         failures: progress.failures,
         interrupted: progress.stopped,
@@ -176,18 +179,22 @@ async fn rounds(
         let mut work: Vec<Work> =
             open.into_iter().filter(|job| !progress.tried_open.contains(&job.id)).map(Work::Open).collect();
         let taken_over = work.len();
-        // What is under way isn't begun a second time, though it may leave a day open.
-        let known: HashSet<JobSpec> = work.iter().map(|work| work.spec().clone()).collect();
-        let new = plan.jobs().iter().cloned().map(Work::new);
-        let is_new = |work: &Work| !known.contains(work.spec()) && !progress.tried.contains(work.spec());
-        work.extend(new.filter(is_new));
+        // What is under way, or has come in this run, isn't asked for again, though it may leave a day open.
+        let open: Vec<JobSpec> = work.iter().map(|work| work.spec().clone()).collect();
+        let come = progress.committed.iter().map(|(_, told)| &told.job);
+        let come: Vec<&JobSpec> = open.iter().chain(come).collect();
+        let new = plan.jobs().iter().cloned().map(Work::new).filter(|work| {
+            let spec = work.spec();
+            !progress.tried.contains(spec) && !come.iter().any(|come| come.covers(spec))
+        });
+        work.extend(new);
         let first = progress.tried.is_empty();
         if !work.is_empty() || first {
             engine.observer.on_event(&SyncEvent::Planned {
                 jobs: work.len(),
                 taken_over,
                 watermark: plan.watermark(),
-                choices: plan.choices(),
+                choices: if first { plan.choices() } else { &[] },
             });
         }
         if work.is_empty() || progress.stopped {

@@ -40,6 +40,16 @@ impl JobSpec {
     }
 }
 
+impl JobSpec {
+    /// Whether it asks for everything that `other` asks for.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && (self.activity_type == other.activity_type || self.activity_type == "all")
+            && self.window.from <= other.window.from
+            && self.window.to >= other.window.to
+    }
+}
+
 /// Such as `delta 2026-06-17..2026-06-18`.
 impl fmt::Display for JobSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
