@@ -74,6 +74,10 @@ pub(crate) enum Command {
     Rebuild(commands::rebuild::RebuildArgs),
     /// Show every version of one activity, and where it came from
     History(commands::history::HistoryArgs),
+    /// Convert exports that are on disk into another form, offline
+    Convert(commands::convert::ConvertArgs),
+    /// Print the tables' columns, their types, and where each comes from
+    Schema(commands::schema::SchemaArgs),
     /// The service's export jobs: list, show, wait, download
     Jobs(commands::jobs::JobsArgs),
     /// Credentials
