@@ -43,6 +43,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
         // These need no runtime.
         Command::Plan(args) => return commands::plan::run(common, environment, args),
         Command::Completions(args) => return commands::completions::run(args),
+        Command::Schema(args) => return commands::schema::run(common, args),
         Command::Verify(args) => return commands::verify::run(common, args),
         Command::History(args) => return commands::history::run(common, args),
         _ => {}
@@ -54,6 +55,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
     runtime.block_on(async {
         match &cli.command {
             Command::Demo(args) => commands::demo::run(common, environment, args).await,
+            Command::Convert(args) => commands::convert::run(common, environment, args).await,
             Command::Export(args) => commands::export::run(common, environment, args).await,
             Command::Sync(args) => commands::sync::run(common, environment, args).await,
             Command::Rebuild(args) => commands::rebuild::run(common, environment, args).await,
@@ -63,6 +65,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
             Command::Sim(args) => commands::sim::run(common, args).await,
             Command::Plan(_)
             | Command::Completions(_)
+            | Command::Schema(_)
             | Command::Verify(_)
             | Command::History(_) => Ok(Exit::Done),
         }

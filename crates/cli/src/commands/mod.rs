@@ -2,6 +2,7 @@
 
 pub(crate) mod auth;
 pub(crate) mod completions;
+pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod history;
@@ -9,6 +10,7 @@ pub(crate) mod jobs;
 pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod rebuild;
+pub(crate) mod schema;
 pub(crate) mod sim;
 pub(crate) mod sync;
 pub(crate) mod verify;
