@@ -13,9 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use backstory_destination::{Error, ErrorKind, replace};
-use backstory_tables::{
-    ColumnDescription, ColumnType, Resource, TableDescription, describe_nested, describe_relational,
-};
+use backstory_tables::{ColumnType, Resource, TableDescription, describe_nested};
 
 use crate::footer::DataFile;
 use crate::layout::Layout;
@@ -57,10 +55,8 @@ fn sql(layout: &Layout, state: &State) -> Result<String, Error> {
     let current = source.current();
     let activities = describe_nested(Resource::Activities);
     view(&mut sql, "activities", &relational(&activities, current.as_deref()));
-    for table in describe_relational(Resource::Activities) {
-        if table.name != "activities" {
-            view(&mut sql, table.name, &children(&table, current.as_deref()));
-        }
+    for list in ["participants", "campaigns"] {
+        view(&mut sql, list, &children(list, &activities, current.as_deref()));
     }
     view(&mut sql, "activity_versions", &relational(&activities, source.all.as_deref()));
     let contacts = describe_nested(Resource::Contacts);
@@ -139,16 +135,24 @@ fn relational(nested: &TableDescription, from: Option<&str>) -> String {
     select(&columns, from)
 }
 
-/// The rows of a list, each as one of a table of its own.
-fn children(table: &TableDescription, from: Option<&str>) -> String {
-    let of_child = |column: &ColumnDescription| match column.name.as_str() {
-        name @ ("_key" | "ordinal" | "uid" | "_version") => quoted(name),
-        name => format!("child.{}", quoted(name)),
-    };
-    let columns: Vec<_> =
-        table.columns.iter().map(|column| (of_child(column), column.name.clone(), column.kind)).collect();
+/// The elements of a list, each as a row of a table of its own.
+fn children(list: &str, nested: &TableDescription, from: Option<&str>) -> String {
+    let own = |name: &str, kind| (quoted(name), name.to_owned(), kind);
+    let mut columns = vec![
+        own("_key", ColumnType::Text),
+        own("ordinal", ColumnType::Integer),
+        own("uid", ColumnType::Text),
+    ];
+    let inside = format!("{list}.");
+    for column in &nested.columns {
+        let Some(path) = column.name.strip_prefix(&inside) else { continue };
+        if column.kind != ColumnType::Struct {
+            columns.push((format!("child.{}", expression(path)), path.replace('.', "_"), column.kind));
+        }
+    }
+    columns.push(own("_version", ColumnType::Text));
     let from = from.map(|from| {
-        let list = quoted(table.name);
+        let list = quoted(list);
         format!(
             "(SELECT _key, uid, _version, unnest({list}) AS child, generate_subscripts({list}, 1) AS ordinal FROM {from})"
         )
