@@ -57,7 +57,9 @@ impl BaseUrl {
     /// [`ErrorKind::Setup`] for anything but an `http` or `https` address without query and credentials.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |why: &str| {
-            let shown = text.rsplit('@').next().unwrap_or_default();
+            // Neither credentials nor a query, which may hold a key.
+            let shown =
+                text.rsplit('@').next().and_then(|text| text.split(['?', '#']).next()).unwrap_or_default();
             let message = format!("`{shown}` is not a base URL: {why}; use one such as {DEFAULT_BASE_URL}");
             Error::new(ErrorKind::Setup, "set up the client", message)
         };

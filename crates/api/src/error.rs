@@ -160,7 +160,11 @@ impl Error {
             status if status.is_client_error() => ErrorKind::BadRequest,
             _ => ErrorKind::BadReply,
         };
-        let mut error = Self::new(kind, operation, format!("the service answered {refusal}"));
+        let tries = match refusal.attempts {
+            0 | 1 => String::new(),
+            attempts => format!(", after {attempts} attempts"),
+        };
+        let mut error = Self::new(kind, operation, format!("the service answered {refusal}{tries}"));
         error.0.refusal = Some(Box::new(refusal));
         error
     }

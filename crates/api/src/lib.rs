@@ -50,6 +50,36 @@
 //! `reqwest` (on by default) lets the client open real sockets by itself. Without it, bring your own
 //! [`HttpService`](backstory_transport::HttpService) with [`ClientBuilder::adapter`]; that is also how tests are written.
 //!
+//! # In your own tests
+//!
+//! Every facade can be mocked where it meets the network, with all of the client's own behaviour above it: switch on the
+//! feature `test-util` of `backstory-transport`, and play the service's replies and faults. (`MockHttpService` from there is a
+//! mock of the same port by mockall.)
+//!
+//! ```
+//! use backstory_api::{BaseUrl, Client, ErrorKind};
+//! use backstory_auth::FixedToken;
+//! use backstory_transport::{Scripted, ScriptedService};
+//!
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = ScriptedService::new([
+//!     Scripted::ok(r#"{"job_id":"7","state":"Running"}"#),
+//!     Scripted::fail_after_send(), // a failed poll is not a failed job
+//!     Scripted::ok(r#"{"job_id":"7","state":"Failed"}"#),
+//! ]);
+//! let client = Client::builder(BaseUrl::parse("http://scripted.example")?)
+//!     .adapter(service.clone())
+//!     .tokens(FixedToken::new("any")?)
+//!     .build()?;
+//!
+//! let error = client.contacts().job("7").wait().await.unwrap_err();
+//! assert_eq!(error.kind(), ErrorKind::JobFailed);
+//! assert_eq!(service.requests().len(), 3);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # What this crate does not do
 //!
 //! It writes no tables, keeps no state between runs, and doesn't split ranges: a range that is too wide is refused before

@@ -8,6 +8,7 @@ use backstory_api::{ActivityType, ErrorKind, WaitPolicy};
 use backstory_limits::ExportKind;
 use backstory_transport::{Scripted, ScriptedService};
 use service::{asked, client, job, json, range, refusal};
+use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn the_request_is_sent_in_the_apis_own_words() {
@@ -194,4 +195,208 @@ async fn a_list_is_read_in_every_container_and_sorted_newest_first() {
         let ids: Vec<&str> = jobs.iter().map(|job| job.job_id.as_str()).collect();
         assert_eq!(ids, ["2", "1"]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_equal_job_of_another_program_from_before_the_attempt_is_not_adopted_however_old_the_servers_time()
+{
+    // The server's time was told ten minutes ago; five minutes ago another program asked for the same.
+    let theirs = job("7", "Running").replace("12:00:00Z", "12:05:00Z");
+    let service = ScriptedService::answering(move |request, nth| match request.method().as_str() {
+        "POST" => Scripted::fail_after_send(),
+        _ if nth == 0 => json(200, "[]"),
+        _ => Scripted::ok(format!("[{theirs}]")).header("date", "Fri, 06 Mar 2026 12:10:00 GMT"),
+    });
+    let api = client(&service).activities();
+    api.list().await.unwrap();
+    tokio::time::advance(Duration::from_secs(600)).await;
+    // The first look finds the server's clock at the attempt's own time.
+    let error = api.export(range()).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_can_not_be_dated_is_neither_adopted_nor_passed_over() {
+    let undated = job("7", "Running").replace(r#","job_created_time":"2026-03-06T12:00:00Z""#, "");
+    let list = format!("[{undated}]");
+    let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+        "POST" => Scripted::fail_after_send(),
+        _ => json(200, &list),
+    });
+    let error = client(&service).activities().export(range()).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(error.to_string().contains("whether job 7"), "{error}");
+    // So it is without a clock of the server's.
+    let list = format!("[{}]", job("7", "Running"));
+    let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+        "POST" => Scripted::fail_after_send(),
+        _ => Scripted::ok(list.clone()),
+    });
+    let error = client(&service).activities().export(range()).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_lost_replies_at_once_are_settled_by_two_jobs() {
+    let list = format!("[{},{}]", job("7", "Running"), job("8", "Queued"));
+    let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+        "POST" => Scripted::fail_after_send(),
+        _ => json(200, &list),
+    });
+    let api = client(&service).activities();
+    let both = futures_util::future::join(api.export(range()).start(), api.export(range()).start());
+    let (first, second) = both.await;
+    let (first, second) = (first.unwrap(), second.unwrap());
+    let mut ids = [first.id().as_str(), second.id().as_str()];
+    ids.sort_unstable();
+    assert_eq!(ids, ["7", "8"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_adopted_has_every_parameter_that_was_asked_for() {
+    for (from, to) in [
+        (r#""activity_type":"ALL""#, r#""activity_type":"email""#),
+        (r#""export_type":"Snapshot""#, r#""export_type":"Delta""#),
+        (r#""output_format":"JSONLines""#, r#""output_format":"JSON""#),
+        (r#""start_date":"2026-01-01""#, r#""start_date":"2026-01-02""#),
+        (r#""end_date":"2026-01-31""#, r#""end_date":"2026-01-30""#),
+        (r#""activity_type":"ALL","#, ""),
+        (r#""export_type":"Snapshot","#, ""),
+        (r#""start_date":"2026-01-01","#, ""),
+        (r#""end_date":"2026-01-31","#, ""),
+    ] {
+        let other = job("7", "Running").replace(from, to);
+        assert_ne!(other, job("7", "Running"));
+        let list = format!("[{other}]");
+        let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+            "POST" => Scripted::fail_after_send(),
+            _ => json(200, &list),
+        });
+        let error = client(&service).activities().export(range()).start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{to}: {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_list_is_looked_at_until_it_can_not_lag_any_more() {
+    // The job shows after 115 s, which is within the lag; after 125 s it would be too late.
+    for (shows_after, settled) in [(115, true), (150, false)] {
+        let begun = Instant::now();
+        let list = format!("[{}]", job("7", "Running"));
+        let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+            "POST" => Scripted::fail_after_send(),
+            _ if begun.elapsed().as_secs() < shows_after => json(200, "[]"),
+            _ => json(200, &list),
+        });
+        let api = client(&service).activities();
+        api.list().await.unwrap();
+        assert_eq!(api.export(range()).start().await.is_ok(), settled);
+        assert!((115..145).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        let looks = service.requests().len();
+        assert!((9..16).contains(&looks), "{looks} requests");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_can_not_be_had_leaves_the_outcome_unknown() {
+    for (answer, least) in [(503, 120), (403, 0)] {
+        let begun = Instant::now();
+        let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+            "POST" => Scripted::fail_after_send(),
+            _ => refusal(answer, "X", "no"),
+        });
+        let error = client(&service).activities().export(range()).start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+        assert!((least..least + 60).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    }
+    // One look that failed is none too many.
+    let list = format!("[{}]", job("7", "Running"));
+    let service = ScriptedService::answering(move |request, nth| match (request.method().as_str(), nth) {
+        ("POST", _) => Scripted::fail_after_send(),
+        (_, 1..=5) => refusal(502, "X", "no"),
+        _ => json(200, &list),
+    });
+    assert_eq!(client(&service).activities().export(range()).start().await.unwrap().id().as_str(), "7");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_can_not_be_read_is_settled_too() {
+    for lost in ["", "[]", "{}", "<html>", r#"{"job_id":""}"#, r#"{"job_id":null}"#] {
+        let list = format!("[{}]", job("7", "Running"));
+        let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+            "POST" => json(200, lost),
+            _ => json(200, &list),
+        });
+        let job = client(&service).activities().export(range()).start().await.unwrap();
+        assert_eq!(job.id().as_str(), "7", "{lost}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_certainly_came_to_nothing_is_told_at_once() {
+    for (status, kind) in [
+        (400, ErrorKind::BadRequest),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::Unsupported),
+        (409, ErrorKind::BadRequest),
+        (422, ErrorKind::BadRequest),
+    ] {
+        let service = ScriptedService::new([refusal(status, "X", "no")]);
+        let error = client(&service).activities().export(range()).start().await.unwrap_err();
+        assert_eq!((error.kind(), service.requests().len()), (kind, 1));
+    }
+    // These may have done something before they gave up.
+    for status in [408, 500, 502, 503, 504] {
+        let service = ScriptedService::new([refusal(status, "X", "no")]);
+        let error = client(&service).contacts().export(range()).start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_difference_between_question_and_echo_is_named() {
+    let kinds = [("Snapshot", "Delta", "export_type `Delta` instead of `snapshot`")];
+    let types = [("ALL", "call", "activity_type `call` instead of `all`")];
+    let formats = [("JSONLines", "CSV", "output_format `CSV` instead of `JSONLines`")];
+    let days = [("2026-01-01", "2026-01-02", "start_date 2026-01-02 instead of 2026-01-01")];
+    for (asked, echo, told) in kinds.into_iter().chain(types).chain(formats).chain(days) {
+        let service = ScriptedService::new([json(200, &job("9", "Queued").replace(asked, echo))]);
+        let error = client(&service).activities().export(range()).start().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::EchoMismatch);
+        assert!(error.to_string().ends_with(told), "{error}");
+        assert_eq!(error.job().unwrap().job_id.as_str(), "9");
+    }
+    for (echo, told) in [
+        (r#"{"job_id":"9","output_format":"JSON"}"#, "output_format `JSON` instead of `CSV`"),
+        (r#"{"job_id":"9","end_date":"2026-02-01"}"#, "end_date 2026-02-01 instead of 2026-01-31"),
+    ] {
+        let service = ScriptedService::new([json(200, echo)]);
+        let error = client(&service).contacts().export(range()).start_now().await.unwrap_err();
+        assert!(error.to_string().ends_with(told), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_wait_for_a_full_queue_and_refuse_a_range_that_is_too_wide() {
+    let full = || refusal(429, "TooManyRequestsException", "queue full");
+    let service = ScriptedService::new([full(), full(), json(200, r#"{"job_id":"1"}"#), full()]);
+    let api = client(&service).contacts();
+    let begun = Instant::now();
+    api.export(range()).start().await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_secs(2));
+    assert_eq!(api.export(range()).start_now().await.unwrap_err().kind(), ErrorKind::QueueFull);
+    let wide = "2024-01-01..2026-01-31".parse().unwrap();
+    assert_eq!(api.export(wide).start().await.unwrap_err().kind(), ErrorKind::UseLimit);
+    assert_eq!(service.requests().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_is_waited_for_a_full_queue_unless_said_otherwise() {
+    let service = ScriptedService::answering(|_, _| refusal(429, "TooManyRequestsException", "queue full"));
+    let begun = Instant::now();
+    let error = client(&service).activities().export(range()).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::QueueFull);
+    assert!(error.is_use_limit() && error.is_retryable());
+    assert!((3_500..=3_600).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!(error.hint().unwrap().contains("other programs share the queue"));
 }

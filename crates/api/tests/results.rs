@@ -136,3 +136,154 @@ async fn a_fragment_is_asked_for_by_its_index() {
         "http://service.example/pull/v1/export/activities/jobs/a%2Fb/data?fragment=3"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_poll_has_told_decides_what_a_refused_download_means() {
+    // Created as `Queued`, completed since, and its file is gone: it is not taken for one that has not completed.
+    let old = job("5", "Completed").replace("2026-03-06T", "2026-02-20T");
+    let service = ScriptedService::new([
+        json(200, &job("5", "Queued")),
+        json(200, &old),
+        refusal(404, "NotFoundException", "HTTP 404 Not Found"),
+        refusal(410, "Gone", "gone"),
+    ]);
+    let job = client(&service).activities().export(range()).start().await.unwrap();
+    job.wait().await.unwrap();
+    assert_eq!(job.described().unwrap().state, Some(backstory_api::JobState::Queued));
+    for _ in 0..2 {
+        let error = job.result().to_writer(Vec::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Expired);
+        assert!(error.hint().unwrap().contains("create the same export again"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_job_of_which_nothing_is_known_only_the_status_speaks() {
+    for (status, kind) in [
+        (404, ErrorKind::JobNotFound),
+        (410, ErrorKind::Expired),
+        (400, ErrorKind::NotCompleted),
+        (409, ErrorKind::NotCompleted),
+        (425, ErrorKind::NotCompleted),
+        (403, ErrorKind::Forbidden),
+    ] {
+        let service = ScriptedService::new([refusal(status, "X", "no")]);
+        let error = client(&service).activities().job("5").result().to_writer(Vec::new()).await.unwrap_err();
+        assert_eq!((error.kind(), error.job_id().unwrap().as_str()), (kind, "5"), "{status}");
+    }
+    let service = ScriptedService::new([json(200, &job("5", "Completed")), refusal(409, "X", "no")]);
+    let job = client(&service).activities().job("5");
+    job.poll().await.unwrap();
+    assert_eq!(job.result().to_writer(Vec::new()).await.unwrap_err().kind(), ErrorKind::BadRequest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_of_a_job_that_was_attached_to_are_read_in_the_form_that_the_service_tells() {
+    let service = ScriptedService::answering(|request, _| match request.uri().path().ends_with("/data") {
+        true => Scripted::ok(r#"[{"email":"a"}]"#),
+        false => json(200, r#"{"job_id":"6","state":"Completed","output_format":"json"}"#),
+    });
+    let job: ExportJob<Contacts> = client(&service).contacts().job("6");
+    let contacts: Vec<_> = job.result().records().unwrap().map(Result::unwrap).collect().await;
+    assert_eq!(contacts[0].email.as_deref(), Some("a"));
+    assert_eq!(service.requests().len(), 2);
+    // Once it is known, it isn't asked for again.
+    job.result().records().unwrap().next().await.unwrap().unwrap();
+    assert_eq!(service.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn contacts_are_read_in_the_form_that_was_asked_for_where_the_service_does_not_tell() {
+    let service = ScriptedService::new([json(200, r#"{"job_id":"6"}"#), Scripted::ok(r#"[{"email":"a"}]"#)]);
+    let export = client(&service).contacts().export(range()).format(backstory_api::ContactsFormat::Json);
+    let job = export.start().await.unwrap();
+    let contacts: Vec<_> = job.result().records().unwrap().map(Result::unwrap).collect().await;
+    assert_eq!(contacts[0].email.as_deref(), Some("a"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_form_that_can_not_be_asked_for_ends_the_stream() {
+    let service = ScriptedService::answering(|_, _| refusal(404, "NotFoundException", "HTTP 404 Not Found"));
+    let mut records = client(&service).contacts().job("6").result().records().unwrap();
+    assert_eq!(records.next().await.unwrap().unwrap_err().kind(), ErrorKind::JobNotFound);
+    assert!(records.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_row_and_the_end_of_a_stream_name_the_job() {
+    let service = ScriptedService::new([Scripted::ok("{\n")]);
+    let mut records = client(&service).activities().job("5").result().records().unwrap();
+    let error = records.next().await.unwrap().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "can't decode the result of the activities export job (job 5): a row can't be read"
+    );
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("line 1"));
+    let service = ScriptedService::answering(|_, _| Scripted::ok(LINES).cut_at(30));
+    let rows: Vec<_> = client(&service).activities().job("5").result().records().unwrap().collect().await;
+    let error = rows.last().unwrap().as_ref().unwrap_err();
+    assert_eq!(
+        (error.kind(), error.job_id().unwrap().as_str(), rows.len()),
+        (ErrorKind::BadDownload, "5", 2)
+    );
+    assert!(error.is_retryable());
+}
+
+/// Plays one reply whose chunks are counted as they are taken.
+struct Counted(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+#[async_trait::async_trait]
+impl backstory_transport::HttpService for Counted {
+    async fn send(
+        &self,
+        _: backstory_transport::Request,
+    ) -> Result<backstory_transport::Response, backstory_transport::Error> {
+        let count = std::sync::Arc::clone(&self.0);
+        let chunks = futures_util::stream::iter(0..1_000).map(move |_| {
+            count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Ok(bytes::Bytes::from_static(b"{\"uid\":\"a\"}\n{\"uid\":\"b\"}\n"))
+        });
+        Ok(backstory_transport::Response::new(backstory_transport::Body::from_stream(chunks)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_chunk_is_fetched_before_the_records_of_the_one_before_are_taken() {
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let client =
+        backstory_api::Client::builder(backstory_api::BaseUrl::parse("http://service.example").unwrap())
+            .adapter(Counted(std::sync::Arc::clone(&count)))
+            .tokens(backstory_auth::FixedToken::new("any").unwrap())
+            .build()
+            .unwrap();
+    let mut records = client.activities().job("5").result().records().unwrap();
+    for taken in 1..=20_usize {
+        records.next().await.unwrap().unwrap();
+        let fetched = count.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(fetched <= taken.div_ceil(2) + 1, "{fetched} chunks for {taken} records of two a chunk");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stall_is_as_long_as_is_said_and_progress_is_told() {
+    let service = ScriptedService::new([Scripted::ok(LINES).stall_at(30), Scripted::ok(LINES)]);
+    let begun = tokio::time::Instant::now();
+    let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&told);
+    let result =
+        client(&service).activities().job("5").result().stall_timeout(std::time::Duration::from_secs(7));
+    let result = result.backoff(
+        backstory_transport::FullJitter::new(
+            std::time::Duration::from_secs(2),
+            std::time::Duration::from_secs(2),
+        )
+        .with_random(|| 1.0),
+    );
+    result
+        .on_progress(move |progress| seen.lock().unwrap().push(progress.bytes))
+        .to_writer(Vec::new())
+        .await
+        .unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 9);
+    assert_eq!(told.lock().unwrap().last(), Some(&(LINES.len() as u64)));
+}

@@ -31,3 +31,23 @@ fn what_cannot_be_read_is_refused_in_words() {
     );
     assert!(split_range::describe("delta", "2026-02-30").unwrap_err().to_string().contains("no such day"));
 }
+
+/// As a user runs it: what it prints, and how it ends.
+#[test]
+fn it_prints_the_windows_and_ends_badly_when_it_can_not() {
+    let test = std::env::current_exe().unwrap();
+    let folder = test.parent().unwrap().parent().unwrap();
+    let program = folder.join("examples").join(format!("split_range{}", std::env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        // `cargo test --test …` builds no examples.
+        let build = ["build", "--offline", "--package", env!("CARGO_PKG_NAME"), "--example", "split_range"];
+        assert!(std::process::Command::new(env!("CARGO")).args(build).status().unwrap().success());
+    }
+    let run = |range: &str| std::process::Command::new(&program).args(["delta", range]).output().unwrap();
+    let good = run("2026-01-01..2026-02-01");
+    assert!(good.status.success());
+    assert!(String::from_utf8(good.stdout).unwrap().contains("window 3: 2026-01-29..2026-02-01  days: 4\n"));
+    let bad = run("2026-02-30");
+    assert_eq!((bad.status.code(), bad.stdout.is_empty()), (Some(2), true));
+    assert!(String::from_utf8(bad.stderr).unwrap().starts_with("error: "));
+}

@@ -1,0 +1,227 @@
+//! The client itself: what is under it can be a user's own, every facade can be mocked, clones share what they should, and
+//! what its errors carry.
+
+mod service;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backstory_api::{
+    ActivitiesApi, ActivitiesExport, BaseUrl, Client, ClientBuilder, ContactsApi, Error, ErrorKind,
+    ExportJob, ExportResult, FragmentBytes, Fragments, JobState, JobStates, RecordStream, ResultBytes,
+};
+use backstory_auth::{Credentials, FixedToken};
+use backstory_limits::ExportKind;
+use backstory_transport::{
+    Error as TransportError, HttpService, MockHttpService, NoPause, Request, Response, Scripted,
+    ScriptedService,
+};
+use futures_util::TryStreamExt as _;
+use service::{asked, builder, client, job, json, range, refusal};
+use tokio::time::Instant;
+
+#[test]
+fn everything_can_be_sent_and_shared_between_threads() {
+    fn check<T: Send + Sync>() {}
+    fn check_sent<T: Send + Unpin>() {}
+    check::<Client>();
+    check::<ActivitiesApi>();
+    check::<ContactsApi>();
+    check::<ActivitiesExport>();
+    check::<ExportJob<backstory_api::Activities>>();
+    check::<ExportResult<backstory_api::Contacts>>();
+    check::<Fragments<backstory_api::Contacts>>();
+    check::<Error>();
+    check_sent::<ClientBuilder>();
+    check_sent::<JobStates<backstory_api::Activities>>();
+    check_sent::<RecordStream<backstory_api::Activities>>();
+    check_sent::<RecordStream<backstory_api::Contacts>>();
+    check_sent::<FragmentBytes<backstory_api::Activities>>();
+    check_sent::<ResultBytes>();
+}
+
+/// A layer of a user's own.
+struct Counted<S>(S, Arc<AtomicUsize>);
+
+#[async_trait]
+impl<S: HttpService> HttpService for Counted<S> {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.send(request).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_of_ones_own_sees_every_attempt_and_the_token_call() {
+    let service = ScriptedService::new([
+        json(200, r#"{"access_token":"one","expires_in":7200}"#),
+        refusal(503, "X", "busy"),
+        json(200, &job("5", "Running")),
+    ]);
+    let count = Arc::new(AtomicUsize::new(0));
+    let client = Client::builder(BaseUrl::parse("http://service.example").unwrap())
+        .adapter(Counted(service.clone(), Arc::clone(&count)))
+        .credentials(Credentials::new("key", "secret"))
+        .unwrap()
+        .backoff(NoPause)
+        .build()
+        .unwrap();
+    client.activities().job("5").poll().await.unwrap();
+    assert_eq!(count.load(Ordering::Relaxed), 3);
+    assert_eq!(service.requests()[2].headers()["authorization"], "Bearer one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_is_refused_is_healed_once_under_every_facade() {
+    let service = ScriptedService::answering(|request, nth| match (request.uri().path(), nth) {
+        ("/auth/v1/tokens", 0) => json(200, r#"{"access_token":"one","expires_in":7200}"#),
+        ("/auth/v1/tokens", _) => json(200, r#"{"access_token":"two","expires_in":7200}"#),
+        _ if request.headers()["authorization"] == "Bearer one" => refusal(401, "X", "no"),
+        (_, _) if request.method() == "POST" => json(200, r#"{"job_id":"5","state":"Queued"}"#),
+        _ => json(200, "[]"),
+    });
+    let client = Client::builder(BaseUrl::parse("http://service.example").unwrap())
+        .adapter(service.clone())
+        .credentials(Credentials::new("key", "secret"))
+        .unwrap()
+        .build()
+        .unwrap();
+    client.activities().export(range()).start().await.unwrap();
+    client.activities().list().await.unwrap();
+    let tokens = asked(&service).iter().filter(|call| call.contains("tokens")).count();
+    assert_eq!((tokens, service.requests().len()), (2, 5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_facade_can_be_mocked() {
+    /// What a user's own code may do: contacts of the year, and whether any job is running.
+    async fn users_code(client: &Client) -> Result<(usize, bool), Error> {
+        let export = client.contacts().export("2026-01-01..2026-03-31".parse().unwrap());
+        let contacts = export.include_existing(true).start().await?;
+        contacts.wait().await?;
+        let rows: Vec<_> = contacts.result().records()?.try_collect().await?;
+        let jobs = client.activities().list().await?;
+        Ok((rows.len(), jobs.iter().any(|job| job.state == Some(JobState::Running))))
+    }
+
+    let mut service = MockHttpService::new();
+    service.expect_send().withf(|request| request.method() == "POST").times(1).returning(|request| {
+        assert!(std::str::from_utf8(request.body()).unwrap().contains(r#""include_existing":true"#));
+        Ok(Response::new(r#"{"job_id":"9","state":"Queued"}"#.into()))
+    });
+    service
+        .expect_send()
+        .withf(|request| request.uri().path().ends_with("/jobs/9"))
+        .times(1)
+        .returning(|_| Ok(Response::new(r#"{"job_id":"9","state":"Completed"}"#.into())));
+    service
+        .expect_send()
+        .withf(|request| request.uri().path().ends_with("/data"))
+        .times(1)
+        .returning(|_| Ok(Response::new("email\na@x.example\nb@x.example\n".into())));
+    service
+        .expect_send()
+        .withf(|request| request.uri().path().ends_with("/activities/jobs"))
+        .times(1)
+        .returning(|_| Ok(Response::new(r#"[{"job_id":"1","state":"Running"}]"#.into())));
+    let client = Client::builder(BaseUrl::parse("http://mocked.example").unwrap())
+        .adapter(service)
+        .tokens(FixedToken::new("any").unwrap())
+        .build()
+        .unwrap();
+    assert_eq!(users_code(&client).await.unwrap(), (2, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clones_share_the_rate_limit_and_what_the_server_said_of_its_time() {
+    let service = ScriptedService::answering(|_, _| json(200, "[]"));
+    let first = client(&service);
+    let second = first.clone();
+    assert_eq!(second.server_time(), None);
+    let begun = Instant::now();
+    for _ in 0..5 {
+        first.activities().list().await.unwrap();
+        second.activities().list().await.unwrap();
+    }
+    // 5 a second: the second five wait for the first.
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(second.server_time(), "2026-03-06T12:00:00Z".parse().ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_limits_are_the_ones_that_requests_are_held_to() {
+    let service = ScriptedService::answering(|_, _| json(200, r#"{"job_id":"5"}"#));
+    let mut limits = backstory_limits::UseLimits::published();
+    limits.requests_per_second = 1_000;
+    limits.contacts_range = limits.range_limit(ExportKind::Delta).clone();
+    let client = builder(&service).limits(limits).build().unwrap();
+    let begun = Instant::now();
+    for _ in 0..50 {
+        client.activities().job("5").poll().await.unwrap();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    let error = client.contacts().export(range()).start().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::UseLimit);
+    assert_eq!(client.limits().requests_per_second, 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_credentials_for_one_resource_the_other_works() {
+    let service = ScriptedService::answering(|_, _| json(200, "[]"));
+    let client = Client::builder(BaseUrl::parse("http://service.example").unwrap())
+        .adapter(service.clone())
+        .activities_tokens(FixedToken::new("any").unwrap())
+        .build()
+        .unwrap();
+    client.activities().list().await.unwrap();
+    let error = client.contacts().job("1").poll().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized);
+    assert!(error.is_authentication() && !error.is_retryable());
+    let cause = std::iter::successors(std::error::Error::source(&error), |error| error.source());
+    let told: String = cause.map(ToString::to_string).collect();
+    assert!(told.contains("contacts need a key of the type Object"), "{told}");
+    assert_eq!(service.requests().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_carries_operation_job_request_id_attempts_and_a_hint() {
+    let service = ScriptedService::answering(|_, _| refusal(503, "X", "busy").header("x-request-id", "r-1"));
+    let error = client(&service).activities().job("5").poll().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.operation(), "ask for the state of the activities export job");
+    assert_eq!(error.job_id().unwrap().as_str(), "5");
+    assert_eq!(error.request_id(), Some("r-1"));
+    assert_eq!((error.attempts(), service.requests().len()), (5, 5));
+    assert_eq!(error.refusal().unwrap().status, 503);
+    assert!(error.is_retryable() && !error.is_use_limit() && !error.is_authentication());
+    assert!(error.hint().unwrap().contains("run it again later"));
+    assert_eq!(
+        error.to_string(),
+        "can't ask for the state of the activities export job (job 5): the service answered HTTP 503 (X): busy [request r-1], after 5 attempts"
+    );
+
+    let broken = ScriptedService::answering(|_, _| Scripted::fail_after_send());
+    let error = client(&broken).activities().job("5").poll().await.unwrap_err();
+    assert_eq!((error.attempts(), error.request_id()), (5, None));
+    let page = ScriptedService::new([json(200, "<html>").header("x-request-id", "r-2")]);
+    let error = client(&page).activities().job("5").poll().await.unwrap_err();
+    assert_eq!((error.kind(), error.request_id(), error.attempts()), (ErrorKind::BadReply, Some("r-2"), 1));
+    let cut = ScriptedService::new([json(200, "{}").cut_at(1).header("x-request-id", "r-3")]);
+    let error = client(&cut).activities().job("5").poll().await.unwrap_err();
+    assert_eq!((error.kind(), error.request_id()), (ErrorKind::Unavailable, Some("r-3")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_404_is_a_missing_job_only_where_a_job_was_named() {
+    let service = ScriptedService::answering(|_, _| refusal(404, "NotFoundException", "HTTP 404 Not Found"));
+    let api = client(&service).activities();
+    for error in [api.list().await.unwrap_err(), api.export(range()).start().await.unwrap_err()] {
+        assert_eq!((error.kind(), error.job_id()), (ErrorKind::Unsupported, None));
+        assert!(error.hint().unwrap().contains("base URL"));
+    }
+    let error = api.job("5").poll().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::JobNotFound);
+    assert!(error.hint().unwrap().contains("check the job's id"));
+}
