@@ -79,12 +79,16 @@ impl History {
         self.ahead.range(end..).map(|(_, ahead)| *ahead).max()
     }
 
+    /// The last date, no later than `reached`, up to which some history has been asked for.
+    pub(crate) fn asked_up_to(&self, reached: Date) -> Option<Date> {
+        self.ranges.values().filter_map(|ends| ends.range(..=reached).next_back()).max().copied()
+    }
+
     /// Every base that there is.
     ///
     /// For each day at which a history that was asked for begins: the longest run of covered dates from there, cut where
     /// a longer one would rest on an older snapshot. It is a base when it reaches as far as some history that was asked
-    /// for, and not less far than to the eve of its own day: a snapshot that ends earlier knows nothing of what was
-    /// then the present.
+    /// for.
     pub(crate) fn bases(&self) -> Vec<Base> {
         let mut bases = Vec::new();
         for (from, ends) in &self.ranges {
@@ -111,7 +115,6 @@ impl History {
 
 impl Base {
     fn is_complete(&self, ends: &BTreeSet<Date>) -> bool {
-        let eve = self.day.yesterday().unwrap_or(Date::MIN);
-        eve <= self.history.end() && ends.range(eve..=self.history.end()).next().is_some()
+        ends.first().is_some_and(|end| *end <= self.history.end())
     }
 }

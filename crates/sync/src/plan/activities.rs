@@ -76,13 +76,17 @@ impl Facts<'_> {
         }
         let covers = self.history.dates().range(everything.range.start()..=everything.range.end());
         let limits: BTreeSet<Date> = covers
-            .filter_map(|(_, cover)| cover.whole().max(cover.by_types()))
+            .filter_map(|(_, cover)| cover.whole())
             .filter(|limit| *limit < self.situation.open)
             .collect();
         // The first has everything.
         let between = limits.into_iter().skip(1).filter_map(|limit| self.way(limit));
         let mut best: Option<Way> = None;
         for way in between.chain([anew]) {
+            // Single types don't add up to a complete snapshot, and nothing less may stand in for deltas.
+            if way.snapshots.iter().any(|piece| piece.by_types) {
+                continue;
+            }
             if way.jobs() < best.as_ref().map_or(everything.jobs(), Way::jobs) {
                 best = Some(way);
             }
@@ -107,6 +111,9 @@ impl Facts<'_> {
         let cut = |kind, windows: Vec<DateRange>| -> Vec<Piece> {
             windows.into_iter().flat_map(|window| situation.failures.cut(kind, window)).collect()
         };
+        if lacking.is_empty() && put_off.is_empty() && !self.is_established() {
+            lacking.push(situation.today);
+        }
         let snapshots = cut(DeliveryKind::Snapshot, adjacent_windows(lacking, &limits.snapshot_range));
         let mut wanted = Vec::new();
         let base = base?;
@@ -126,6 +133,13 @@ impl Facts<'_> {
         Some(Way { counts_from, range, snapshots, deltas, uncut_deltas, wanted, put_off })
     }
 
+    /// Whether the records themselves say that a history that begins early enough is complete. They may not, although all
+    /// dates are there, when it was asked for as a part of a longer one that has never been finished. A snapshot of a
+    /// single date then says it.
+    fn is_established(&self) -> bool {
+        self.history.bases().iter().any(|base| base.history.start() <= self.situation.settings.since)
+    }
+
     /// Up to which day a date or a day is held, and whether it is to be asked for (again) as a whole. A day that is held by
     /// types only is tried as a whole unless that has failed lately.
     fn held(
@@ -139,11 +153,16 @@ impl Facts<'_> {
             DeliveryKind::Delta => (self.processed.cover(day), later(day, 1)),
             _ => (self.history.cover(day), counts_from),
         };
-        let held = |of: fn(&DayCover) -> Option<Date>| cover.and_then(of).filter(|open| *open >= counts_from);
-        if let Some(whole) = held(DayCover::whole) {
+        let Some(cover) = cover else { return (None, true) };
+        if let Some(whole) = cover.whole().filter(|open| *open >= counts_from) {
             return (Some(whole), false);
         }
-        let Some(by_types) = held(DayCover::by_types) else { return (None, true) };
+        // Single types close a day as well as can be, but they don't make a snapshot newer.
+        let counts = |open: &Date| match kind {
+            DeliveryKind::Delta => *open >= counts_from,
+            _ => counts_from == Date::MIN,
+        };
+        let Some(by_types) = cover.by_types().filter(counts) else { return (None, true) };
         let retried = self.situation.failures.concerning(kind, DateRange::day(day)).is_none();
         if !retried {
             put_off.push(day);
@@ -156,11 +175,15 @@ impl Facts<'_> {
     fn history_end(&self, counts_from: Date) -> Date {
         let situation = self.situation;
         let target = later(situation.today, situation.horizon);
-        let counts =
-            |cover: &DayCover| cover.whole().max(cover.by_types()).is_some_and(|open| open >= counts_from);
+        let counts = |cover: &DayCover| {
+            cover.whole().is_some_and(|open| open >= counts_from)
+                || (counts_from == Date::MIN && cover.by_types().is_some())
+        };
         let reached = self.history.dates().iter().rfind(|(_, cover)| counts(cover)).map(|(date, _)| *date);
         let Some(reached) = reached else { return target };
-        let is_far_enough = reached >= later(situation.today, situation.horizon / 2);
+        // What has landed of a history that reaches further is not the end of one.
+        let ends = self.history.asked_up_to(reached);
+        let is_far_enough = ends.is_some_and(|end| end >= later(situation.today, situation.horizon / 2));
         // A day is allowed for a midnight between planning and asking.
         let asked = self.history.horizon_asked(reached);
         let is_as_asked = asked.is_none_or(|asked| asked + 1 >= i64::from(situation.horizon));
@@ -285,6 +308,13 @@ impl Facts<'_> {
                 0 if self.situation.settings.horizon_days > 0 => Reason::RollingTail { reached: *reached },
                 _ => Reason::Horizon { reached: *reached },
             };
+        }
+        let is_there = |cover: Option<&DayCover>| cover.is_some_and(|cover| cover.whole().is_some());
+        if window == DateRange::day(self.situation.today)
+            && chosen.counts_from == everything.counts_from
+            && is_there(self.history.cover(window.start()))
+        {
+            return Reason::HistoryItself;
         }
         if chosen.counts_from > everything.counts_from {
             return Reason::InsteadOfDeltas { deltas: everything.uncut_deltas };

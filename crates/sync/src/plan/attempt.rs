@@ -30,7 +30,7 @@ pub struct Attempt {
 
 /// How a job came to nothing, as far as the next plan is concerned. A file that has expired is none of these: its window is
 /// simply asked for again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum AttemptOutcome {
     /// The job ended as `Failed`, for a reason that the service doesn't tell (contract (j.12)).

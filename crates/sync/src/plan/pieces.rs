@@ -1,6 +1,7 @@
 //! Windows that are too much for one job: halved down to a day, then by activity type, then given up.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use backstory_api::ActivityType;
 use backstory_destination::DeliveryKind;
@@ -11,7 +12,7 @@ use jiff::civil::Date;
 use super::attempt::{Attempt, AttemptOutcome};
 use super::planned_job::{PlannedJob, Reason};
 use crate::coverage::SINGLE_TYPES;
-use crate::coverage::days::later;
+use crate::coverage::days::{earlier, later};
 
 /// The days of a delta are the other range that is published: it is what contacts get where a year is refused
 /// (contract (j.4)).
@@ -57,30 +58,43 @@ fn smaller(kind: DeliveryKind, window: DateRange, outcome: AttemptOutcome) -> Ve
     RangeLimit::new("a piece", "", days).split(window).collect()
 }
 
-/// The failures that still count.
+/// The failures that still count: of each window the latest.
 #[derive(Clone, Debug)]
-pub(crate) struct KnownFailures<'a>(Vec<&'a Attempt>);
+pub(crate) struct KnownFailures<'a>(BTreeMap<(DeliveryKind, DateRange), &'a Attempt>);
 
 impl<'a> KnownFailures<'a> {
     pub(crate) fn of(attempts: &'a [Attempt], now: Timestamp) -> Self {
+        let mut failures = BTreeMap::new();
         let counts = |attempt: &&Attempt| {
             attempt.is_too_much()
                 && attempt.is_remembered(now)
                 // A single type that failed can't be made smaller.
                 && attempt.activity_type == ActivityType::All
         };
-        Self(attempts.iter().filter(counts).collect())
+        for attempt in attempts.iter().filter(counts) {
+            let latest = failures.entry((attempt.kind, attempt.window)).or_insert(attempt);
+            if (latest.at, latest.outcome) < (attempt.at, attempt.outcome) {
+                *latest = attempt;
+            }
+        }
+        Self(failures)
     }
 
     /// The failure that says that this window is too much: of one that was no wider, at least half of whose days it has.
     pub(crate) fn concerning(&self, kind: DeliveryKind, window: DateRange) -> Option<&'a Attempt> {
-        let concerns = |attempt: &&&Attempt| {
-            let shared = window.intersection(attempt.window).map_or(0, DateRange::days);
-            attempt.kind == kind
-                && attempt.window.days() <= window.days()
-                && shared * 2 >= attempt.window.days()
+        if window.days() == 1 {
+            return self.0.get(&(kind, window)).copied();
+        }
+        let concerns = |failed: DateRange| {
+            let shared = window.intersection(failed).map_or(0, DateRange::days);
+            failed.days() <= window.days() && shared * 2 >= failed.days()
         };
-        self.0.iter().find(concerns).copied()
+        let first = DateRange::day(earlier(window.start(), window.days()));
+        let last = DateRange::day(later(window.end(), 1));
+        self.0
+            .range((kind, first)..(kind, last))
+            .find(|((_, failed), _)| concerns(*failed))
+            .map(|(_, attempt)| *attempt)
     }
 
     /// The window as it should be asked for, with what has been learnt: pieces of days, in order, each with the failure

@@ -44,6 +44,9 @@ pub enum Reason {
     },
     /// Some of the history isn't there, or no longer.
     MissingHistory,
+    /// All dates are there, but as parts of a longer history that was never finished: one job that belongs to this history
+    /// says that it is complete.
+    HistoryItself,
     /// The history is to reach further into the future than it does.
     Horizon {
         /// Where it ends now.
@@ -138,6 +141,7 @@ impl Reason {
             Self::FirstHistory { .. } => "first-history",
             Self::EarlierHistory { .. } => "earlier-history",
             Self::MissingHistory => "missing-history",
+            Self::HistoryItself => "history-itself",
             Self::Horizon { .. } => "horizon",
             Self::RollingTail { .. } => "rolling-tail",
             Self::InsteadOfDeltas { .. } => "instead-of-deltas",
@@ -159,6 +163,9 @@ impl fmt::Display for Reason {
             }
             Self::EarlierHistory { from } => write!(f, "the history that is loaded begins only on {from}"),
             Self::MissingHistory => f.write_str("this part of the history is not loaded"),
+            Self::HistoryItself => f.write_str(
+                "this history is loaded as a part of a longer one that was never finished, and is declared complete",
+            ),
             Self::Horizon { reached } => {
                 write!(f, "meetings are booked ahead, and the history that is loaded ends on {reached}")
             }
