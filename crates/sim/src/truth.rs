@@ -70,6 +70,18 @@ impl Truth {
         self.content(self.of_window(kind, activity_type, from, to, at))
     }
 
+    /// The records behind [`window`](Self::window), each as its JSON on the wire, contacts too.
+    pub fn window_records(
+        &self,
+        kind: WindowKind,
+        activity_type: Option<ActivityType>,
+        from: Date,
+        to: Date,
+        at: Timestamp,
+    ) -> impl Iterator<Item = Vec<u8>> + use<> {
+        self.records(self.of_window(kind, activity_type, from, to, at))
+    }
+
     /// The records behind [`activities`](Self::activities), each as its JSON on the wire.
     pub fn activity_records(
         &self,

@@ -303,6 +303,22 @@ async fn j20_the_length_is_stated_or_not() {
         let file = Client::new(&sim).await.export("delta", WEEK.0, WEEK.1).await;
         let length = file.body.len().to_string();
         assert_eq!(file.header("content-length"), (value == "length").then_some(length.as_str()));
+        // Of fragments as well, a repeated header counted.
+        let sim = small()
+            .records_per_fragment(10)
+            .switch(Switch::parse(&format!("j20={value}")).unwrap())
+            .start()
+            .await
+            .unwrap();
+        let client = Client::new(&sim).await;
+        client.export_contacts("2026-04-01", "2026-06-18", "").await;
+        for fragment in 0..2 {
+            let job = sim.jobs().list()[0].id;
+            let part = client.get(&format!("{CONTACT_JOBS}/{job}/data?fragment={fragment}")).await;
+            let length = part.body.len().to_string();
+            assert!(part.status == 200 && !part.cut);
+            assert_eq!(part.header("content-length"), (value == "length").then_some(length.as_str()));
+        }
     }
 }
 

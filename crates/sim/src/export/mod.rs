@@ -70,6 +70,8 @@ pub(crate) struct Part {
     records: u64,
     /// Bytes of the file before it, a repeated CSV header not counted.
     offset: u64,
+    /// Bytes of the fragment, its own header counted.
+    pub(crate) bytes: u64,
 }
 
 /// The rules that switches set for deltas, rows j.42 to j.44.
@@ -170,14 +172,15 @@ impl Export {
     fn measure_now(&self) -> Measure {
         let mut cursor = self.cursor();
         let mut measure = Measure::default();
-        let mut size = Size::default();
+        let (mut size, mut header) = (Size::default(), Size::default());
         self.put_head(&mut size, true);
+        self.put_head(&mut header, false);
         loop {
             let mark = cursor.mark();
             let Some(entry) = cursor.next() else { break };
             if measure.records.is_multiple_of(self.records_per_fragment) {
                 let offset = if measure.records == 0 { 0 } else { size.0 };
-                measure.parts.push(Part { mark, records: 0, offset });
+                measure.parts.push(Part { mark, records: 0, offset, bytes: 0 });
             }
             self.put_record(&mut size, entry, measure.records == 0);
             measure.records += 1;
@@ -190,6 +193,11 @@ impl Export {
         }
         self.put_tail(&mut size);
         measure.bytes = size.0;
+        let mut end = size.0;
+        for (number, part) in measure.parts.iter_mut().enumerate().rev() {
+            part.bytes = end - part.offset + if number > 0 { header.0 } else { 0 };
+            end = part.offset;
+        }
         measure
     }
 
@@ -202,7 +210,8 @@ impl Export {
         self.style.twist.is_none()
     }
 
-    /// The same file with something odd about its records. Not for fragments where the order changes.
+    /// The same file with something odd about its records. Where their order changes it has other fragments, which is why
+    /// such rules don't match a fragment.
     pub(crate) fn twisted(&self, effect: RecordEffect) -> Self {
         let mut question = self.question.clone();
         let mut style = self.style;

@@ -78,6 +78,11 @@ impl Faults {
         PRESETS.iter().map(|(name, about, _)| (*name, *about))
     }
 
+    /// The words for what can go wrong, as a rule's `effect` has them.
+    pub fn effects() -> impl Iterator<Item = &'static str> {
+        EFFECTS.into_iter()
+    }
+
     /// Reads a plan from TOML.
     ///
     /// # Errors
@@ -219,10 +224,36 @@ pub(crate) struct Rule {
     effect: Effect,
 }
 
-const EFFECTS: &str = "reset-before, close-before, reset-after, close-after, cut, short, torn, long, no-last-chunk, \
-                       stall, drip, status, job-fails, job-cancelled, job-hangs, job-invisible, job-unknown-state, \
-                       wrong-echo, duplicates, shuffled, nulls, raw-separators, crlf, gzip, gzip-unlabelled, redirect \
-                       or expired";
+/// The words of all effects, in the order of the page about the simulator.
+const EFFECTS: [&str; 27] = [
+    "reset-before",
+    "close-before",
+    "reset-after",
+    "close-after",
+    "cut",
+    "short",
+    "no-last-chunk",
+    "torn",
+    "long",
+    "stall",
+    "drip",
+    "status",
+    "job-fails",
+    "job-cancelled",
+    "job-hangs",
+    "job-invisible",
+    "job-unknown-state",
+    "wrong-echo",
+    "duplicates",
+    "shuffled",
+    "nulls",
+    "raw-separators",
+    "crlf",
+    "gzip",
+    "gzip-unlabelled",
+    "redirect",
+    "expired",
+];
 
 impl Rule {
     fn read(text: RuleText) -> Result<Self, String> {
@@ -267,7 +298,10 @@ impl Rule {
             "gzip-unlabelled" => (Effect::Gzip { labelled: false }, RouteName::Data),
             "redirect" => (Effect::Redirect, RouteName::Data),
             "expired" => (Effect::Expired, RouteName::Data),
-            other => return Err(format!("there is no effect `{other}`; use {EFFECTS}")),
+            other => {
+                let effects = EFFECTS.join(", ");
+                return Err(format!("there is no effect `{other}`; the effects are {effects}"));
+            }
         };
         // An effect on jobs or on files concerns their route, whatever the rule says.
         let route = match (route, text.route) {
@@ -313,7 +347,12 @@ impl Rule {
 
     pub(super) fn matches(&self, call: &Call) -> bool {
         let same = |wanted: Option<u64>, given: Option<u64>| wanted.is_none() || wanted == given;
-        (self.route == RouteName::Any || self.route == call.route)
+        // What repeats or moves records concerns whole files; fragments would no longer fit together.
+        let fits = match self.effect {
+            Effect::Records(RecordEffect::Duplicates | RecordEffect::Shuffled) => call.fragment.is_none(),
+            _ => true,
+        };
+        fits && (self.route == RouteName::Any || self.route == call.route)
             && (self.resource.is_none() || self.resource == call.resource)
             && same(self.job, call.job)
             && same(self.fragment, call.fragment)
@@ -362,6 +401,15 @@ mod tests {
             assert_eq!(plan.name(), name);
             assert!(!about.is_empty());
             assert_eq!(plan.rules().is_empty(), name == "none");
+        }
+    }
+
+    #[test]
+    fn every_effect_is_read_and_called_by_its_own_word() {
+        for effect in Faults::effects() {
+            let plan = Faults::from_toml(&format!("[[rule]]\neffect = \"{effect}\"\nstatus = 503")).unwrap();
+            let shown = plan.rules()[0].effect().to_string();
+            assert_eq!(shown.split(' ').next(), Some(effect));
         }
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use backstory_sim::{Builder, Sim, Switch};
@@ -97,6 +98,25 @@ impl<'a> Client<'a> {
         }
         connection.abort();
         Some(Reply { status: head.status.as_u16(), headers: head.headers, body: received.into(), cut })
+    }
+
+    /// Everything that comes over a connection of its own, head and body, until it ends, in whichever way.
+    pub(crate) async fn raw(&self, method: &str, path: &str, body: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(&self.sim.base_url()["http://".len()..]).await.unwrap();
+        let bearer = self.bearer.as_deref().unwrap_or("none");
+        let kind =
+            if path.contains("/tokens") { "application/x-www-form-urlencoded" } else { "application/json" };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: sim\r\nauthorization: Bearer {bearer}\r\ncontent-type: {kind}\r\n\
+             content-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let mut received = Vec::new();
+        // A reset may come while it is being sent; what came before counts all the same.
+        if stream.write_all(request.as_bytes()).await.is_ok() {
+            let _ = stream.read_to_end(&mut received).await;
+        }
+        received
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {

@@ -91,7 +91,7 @@ impl<'a> Download<'a> {
             return self.to_storage();
         }
         let twisted = match self.effect() {
-            Some(Effect::Records(effect)) if fragment.is_none() => Some(Arc::new(export.twisted(*effect))),
+            Some(Effect::Records(effect)) => Some(Arc::new(export.twisted(*effect))),
             _ => None,
         };
         let export = twisted.as_ref().unwrap_or(export);
@@ -99,10 +99,9 @@ impl<'a> Download<'a> {
         if measure.records == 0 && switches.is(Row::J17, "204") {
             return reply::empty(204);
         }
-        let sending = self.sending(&measure, fragment.is_some());
         match fragment {
-            Some(number) => self.part(export, &measure, number, sending),
-            None => self.whole(export, &measure, sending),
+            Some(number) => self.part(export, &measure, number),
+            None => self.whole(export, &measure),
         }
     }
 
@@ -119,8 +118,8 @@ impl<'a> Download<'a> {
         reply
     }
 
-    /// How the file is sent, with what the fault does to that.
-    fn sending(&self, measure: &Measure, fragment: bool) -> Sending {
+    /// How `size` bytes are sent, with what switches and the fault do to that. Row j.20.
+    fn sending(&self, export: &Export, size: u64) -> Sending {
         let switches = &self.job.switches;
         let mut sending = Sending {
             control: self.control.clone(),
@@ -128,45 +127,50 @@ impl<'a> Download<'a> {
             gzip: switches.is(Row::J18, "gzip") && accepts_gzip(self.head),
             ..Sending::default()
         };
-        let Some(fault) = self.fault else { return sending };
-        let parts = if fragment { measure.parts.len().max(1) as u64 } else { 1 };
-        let size = measure.bytes / parts;
-        match &fault.effect {
-            Effect::Cut { at, close, .. } => sending.end = Some((fault.byte(*at, size), End::Break(*close))),
-            Effect::Torn(at) => sending.end = Some((fault.byte(*at, size), End::Clean)),
-            Effect::Long => sending.long = true,
-            Effect::NoLastChunk => sending.no_last_chunk = true,
-            Effect::Stall { at, seconds } => {
-                sending.stall = Some((fault.byte(*at, size), Duration::from_secs_f64(*seconds)));
+        let (mut stated, mut torn) = (switches.is(Row::J20, "length"), false);
+        if let Some(fault) = self.fault {
+            let byte = |at| fault.byte(at, size);
+            match &fault.effect {
+                Effect::Cut { at, close, stated: short } => {
+                    stated |= short;
+                    sending.end = Some((byte(*at), End::Break(*close)));
+                }
+                Effect::Torn(at) => {
+                    torn = true;
+                    sending.end = Some((byte(*at), End::Clean));
+                }
+                Effect::Long => (stated, sending.long) = (true, true),
+                Effect::NoLastChunk => sending.no_last_chunk = true,
+                Effect::Stall { at, seconds } => {
+                    sending.stall = Some((byte(*at), Duration::from_secs_f64(*seconds)));
+                }
+                Effect::Drip(rate) => sending.drip = Some(*rate),
+                Effect::Gzip { .. } => sending.gzip = true,
+                _ => {}
             }
-            Effect::Drip(rate) => sending.drip = Some(*rate),
-            Effect::Gzip { .. } => sending.gzip = true,
-            _ => {}
+        }
+        // What the fault engine does to single records is not measured; a gzip body has another length.
+        if stated && !torn && !sending.gzip && export.is_measured_exactly() {
+            sending.length = Some(size);
         }
         sending
     }
 
     /// Row j.13.
-    fn part(&self, export: &Arc<Export>, measure: &Measure, number: u64, sending: Sending) -> Response<Body> {
+    fn part(&self, export: &Arc<Export>, measure: &Measure, number: u64) -> Response<Body> {
         let first = u64::from(self.job.switches.is(Row::J13, "1"));
         let index = number.checked_sub(first).and_then(|index| usize::try_from(index).ok());
-        match index.and_then(|index| ExportStream::fragment(export, measure, index)) {
-            Some(stream) => self.send(export, stream, sending),
-            None => reply::not_found(),
+        let stream = index.and_then(|index| ExportStream::fragment(export, measure, index));
+        match (stream, index.and_then(|index| measure.parts.get(index))) {
+            (Some(stream), Some(part)) => self.send(export, stream, self.sending(export, part.bytes)),
+            _ => reply::not_found(),
         }
     }
 
-    /// Rows j.19 and j.20.
-    fn whole(&self, export: &Arc<Export>, measure: &Measure, mut sending: Sending) -> Response<Body> {
-        let switches = &self.job.switches;
-        let stated = matches!(self.effect(), Some(Effect::Cut { stated: true, .. } | Effect::Long));
-        let torn = matches!(self.effect(), Some(Effect::Torn(_)));
-        // What the fault engine does to single records is not measured; a gzip body has another length.
-        let known = !torn && !sending.gzip && export.is_measured_exactly();
-        if known && (stated || switches.is(Row::J20, "length")) {
-            sending.length = Some(measure.bytes);
-        }
-        let range = text(self.head, header::RANGE).filter(|_| switches.is(Row::J19, "206"));
+    /// Row j.19.
+    fn whole(&self, export: &Arc<Export>, measure: &Measure) -> Response<Body> {
+        let mut sending = self.sending(export, measure.bytes);
+        let range = text(self.head, header::RANGE).filter(|_| self.job.switches.is(Row::J19, "206"));
         let Some((start, end)) = range.and_then(|range| read_range(range, measure.bytes)) else {
             return self.send(export, ExportStream::whole(export), sending);
         };
