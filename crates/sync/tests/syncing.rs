@@ -381,7 +381,8 @@ async fn verify_reads_every_raw_file_and_names_the_one_that_is_not_what_it_was()
     let files = service::files(&home.path().join("raw"));
     let name = files.keys().find(|name| name.contains("job-101.") && name.ends_with(".zst")).unwrap();
     let other = service::lines(101).replace("email", "eMail");
-    std::fs::write(home.path().join("raw").join(name), zstd::encode_all(other.as_bytes(), 1).unwrap()).unwrap();
+    std::fs::write(home.path().join("raw").join(name), zstd::encode_all(other.as_bytes(), 1).unwrap())
+        .unwrap();
     let found = backstory_sync::verify(&*destination, None, None).unwrap();
     assert_eq!((found.ok, found.findings.len(), found.raw.proven), (false, 1, 3));
     assert_eq!(found.findings[0].job_id.as_deref(), Some("101"));

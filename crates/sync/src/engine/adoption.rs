@@ -14,8 +14,7 @@ use super::job::{Outcome, Step, chain};
 use crate::error::{Error, ErrorKind};
 use crate::slots::Request;
 
-/// The pauses between two looks at the list.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// The longest pause between two looks at the list.
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
 /// How far two readings of one server's clock may disagree: times on the wire have whole seconds.
 const RESOLUTION: SignedDuration = SignedDuration::from_secs(2);
@@ -46,7 +45,7 @@ impl Engine<'_> {
     ) -> Step<Found> {
         let Some(asked) = parameters.listed_as() else { return Ok(Found::NeverCreated) };
         let lag = self.slots_policy.list_lag;
-        let mut pause = FIRST_LOOK;
+        let mut pause = self.options.wait.first_poll.min(LONGEST_LOOK);
         let mut away_since: Option<Instant> = None;
         loop {
             let waited = SignedDuration::try_from(since.elapsed()).unwrap_or(SignedDuration::MAX);

@@ -20,8 +20,9 @@ use crate::ledger::{Ending, JobSpec, LedgerJob, Stage};
 use crate::plan::PlannedJob;
 use crate::slots::Slot;
 
-/// Pauses while the service says that its queue is full, or is away.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Pauses while the service says that its queue is full, or is away. The first is so many times that before a job's first
+/// poll: 5 s unless said.
+const FIRST_PAUSE: u32 = 5;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often a result is downloaded that doesn't arrive whole, each time with the downloads' own patience.
 const DOWNLOADS: u32 = 3;
@@ -137,7 +138,7 @@ impl Engine<'_> {
         };
         fail_point("intent-noted");
         self.observer.on_event(&SyncEvent::Intended { job: spec, reason });
-        let mut pause = FIRST_PAUSE;
+        let mut pause = (self.options.wait.first_poll * FIRST_PAUSE).min(LONGEST_PAUSE);
         let mut away_since: Option<Instant> = None;
         loop {
             let error = match self.unless_stopping(Handle::create(self.client, parameters)).await? {

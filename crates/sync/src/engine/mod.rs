@@ -94,7 +94,8 @@ pub async fn sync(
         observer: Arc::clone(&observer),
         ledger: Arc::new(ledger),
         shore,
-        slots: Slots::new(settings.slots, client.clone(), settings.activities, &options.clock),
+        slots: Slots::new(settings.slots, client.clone(), settings.activities, &options.clock)
+            .at_pace(options.wait.first_poll),
         slots_policy: settings.slots,
         activity_turns: Turns::new(1),
         contact_turns: Turns::new(1),

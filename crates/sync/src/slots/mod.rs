@@ -12,10 +12,10 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-/// How old the list may be when a slot is reserved by it.
-const FRESH: Duration = Duration::from_secs(5);
-/// How long to wait for a slot of ours before the list is looked at again; other programs' jobs end without telling us.
-const LOOK_AGAIN: Duration = Duration::from_secs(15);
+/// How old the list may be when a slot is reserved by it, and how long to wait for a slot of ours before the list is looked
+/// at again, since other programs' jobs end without telling us: so many times the pace, which is a second unless said.
+const FRESH: u32 = 5;
+const LOOK_AGAIN: u32 = 15;
 
 /// What a job of activities was asked for, by which it is recognised in the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub(crate) struct Slots {
     /// Slots of jobs that no list shows, and until when they are held.
     overdue: Mutex<Vec<(Instant, Reservation)>>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pace: Duration,
 }
 
 impl Slots {
@@ -68,7 +69,14 @@ impl Slots {
             listed: Mutex::default(),
             overdue: Mutex::default(),
             clock: Arc::clone(clock),
+            pace: Duration::from_secs(1),
         }
+    }
+
+    /// Looks at the list more often, for a service that is quicker than the live one.
+    pub(crate) fn at_pace(mut self, pace: Duration) -> Self {
+        self.pace = pace.min(self.pace);
+        self
     }
 
     /// Waits for a slot. `request` is what will be asked for, where the list can show it; `on_wait` is told each time that
@@ -104,7 +112,7 @@ impl Slots {
             };
             on_wait(refusal);
             // Timing out is the other way on: the list is looked at again.
-            let _ = timeout(LOOK_AGAIN, freed).await;
+            let _ = timeout(self.pace * LOOK_AGAIN, freed).await;
         }
     }
 
@@ -150,7 +158,7 @@ impl Slots {
 
     async fn refresh(&self) -> Result<(), Error> {
         let listed = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.listable || listed.is_some_and(|listed| listed.elapsed() < FRESH) {
+        if !self.listable || listed.is_some_and(|listed| listed.elapsed() < self.pace * FRESH) {
             return Ok(());
         }
         let jobs = self.client.activities().list().await?;
