@@ -31,12 +31,14 @@ mod coverage;
 mod engine;
 mod error;
 mod export;
+mod forecast;
 mod ledger;
 mod pipe;
 mod plan;
 mod quarantine;
 mod raw;
 mod slots;
+mod status;
 
 pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};
 pub use engine::{
@@ -48,8 +50,10 @@ pub use export::{
     BadRowPolicy, Event, ExportEntry, ExportOptions, FileEntry, MANIFEST, Manifest, ManifestJob, Observer,
     OutputFormat, Report, Silent, WindowEntry, export,
 };
+pub use forecast::{Forecast, forecast};
 pub use ledger::{Ending, JobSpec, Ledger, LedgerFacts, LedgerJob, OthersSeen, RunRecord, Stage};
 pub use plan::{
     Attempt, AttemptOutcome, ContactFilter, ExportPlan, JobTimes, PlannedJob, Proof, Reason, Selection,
     SyncPlan, SyncProof, SyncSettings, Through, WidestWindow, pieces_after_failure,
 };
+pub use status::{ContactsStatus, Delivered, JobInFlight, QuarantineStatus, Status};

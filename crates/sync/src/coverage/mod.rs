@@ -41,11 +41,12 @@ mod refreshes;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use backstory_destination::{DeliveryKind, DeliveryRecord};
+use backstory_destination::{DeliveryKind, DeliveryRecord, Window};
 use backstory_limits::DateRange;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 pub(crate) use day_cover::{DayCover, SINGLE_TYPES};
 use days::{day_of, later};
@@ -223,6 +224,24 @@ impl Coverage {
     /// The latest complete refresh of contacts, whose rows are the current contacts.
     pub fn contacts(&self) -> Option<&ContactsRefresh> {
         self.contacts.as_ref()
+    }
+}
+
+/// As an object: `from` and `to` of the days, `history` (the activity dates that the watermark speaks of), `base_day`, how
+/// many days stand in each state, and the days in runs of equal state.
+impl Serialize for Coverage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let counts: BTreeMap<&str, usize> =
+            DayState::ALL.iter().map(|state| (state.as_str(), self.count(*state))).collect();
+        let mut object = serializer.serialize_struct("Coverage", 6)?;
+        object.serialize_field("from", &self.days.keys().next())?;
+        object.serialize_field("to", &self.days.keys().next_back())?;
+        object
+            .serialize_field("history", &self.history.map(|range| Window::new(range.start(), range.end())))?;
+        object.serialize_field("base_day", &self.base_day)?;
+        object.serialize_field("counts", &counts)?;
+        object.serialize_field("days", &self.runs())?;
+        object.end()
     }
 }
 

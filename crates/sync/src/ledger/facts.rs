@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
+use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::{Ledger, LedgerJob, OthersSeen, RunRecord};
 use crate::error::Error;
+use crate::plan::{Attempt, JobTimes};
 
 /// What a ledger tells about the runs of a destination.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -39,5 +41,20 @@ impl LedgerFacts {
             others: ledger.others()?,
             median_seconds: [median(Kind::Snapshot)?, median(Kind::Delta)?, median(Kind::Contacts)?],
         }))
+    }
+
+    /// What the planner learns from jobs of which nothing came.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.ended_jobs.iter().filter_map(LedgerJob::attempt).collect()
+    }
+
+    /// What a job of each kind has typically taken.
+    pub fn job_times(&self) -> JobTimes {
+        use backstory_destination::DeliveryKind as Kind;
+        let kinds = [Kind::Snapshot, Kind::Delta, Kind::Contacts];
+        kinds.into_iter().zip(self.median_seconds).fold(JobTimes::default(), |times, (kind, seconds)| {
+            let time = seconds.and_then(|seconds| SignedDuration::try_from_secs_f64(seconds).ok());
+            time.map_or(times, |time| times.with(kind, time))
+        })
     }
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::Ledger;
 use crate::error::Error;
-use crate::plan::{Attempt, AttemptOutcome, PlannedJob};
+use crate::plan::{Attempt, AttemptOutcome, PlannedJob, SyncSettings};
 
 /// What a job is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -148,6 +148,24 @@ impl LedgerJob {
         let window = DateRange::new(self.spec.window.from, self.spec.window.to).ok()?;
         let activity_type = ActivityType::from_word(&self.spec.activity_type)?;
         Some(Attempt::new(self.spec.kind, activity_type, window, outcome, self.changed_at))
+    }
+
+    /// Whether it is still of use: something may come of it, and a run goes on with it.
+    pub fn is_under_way(&self) -> bool {
+        match self.stage {
+            // No list can tell what came of an intent for contacts.
+            Stage::Intended => self.spec.kind != DeliveryKind::Contacts,
+            Stage::Created | Stage::Completed => self.job_id.is_some(),
+            Stage::Abandoned | Stage::Committed | Stage::Ended => false,
+        }
+    }
+
+    /// Whether it is of what these settings keep current.
+    pub(crate) fn is_of(&self, settings: &SyncSettings) -> bool {
+        match self.spec.kind {
+            DeliveryKind::Contacts => settings.contacts,
+            DeliveryKind::Snapshot | DeliveryKind::Delta => settings.activities,
+        }
     }
 
     /// The delivery that this job will make, as if it were there already: what is under way need not be planned.
