@@ -5,6 +5,7 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstory_api::ContactsFormat;
 use backstory_sync::{BadRowPolicy, ErrorKind, MANIFEST, Manifest, OutputFormat, Report, Silent, export};
 use backstory_transport::Scripted;
 use service::{Service, activities, client, contacts, files, lines, options, plan};
@@ -82,6 +83,34 @@ async fn contacts_land_in_every_format_beside_activities() {
             assert_eq!(std::str::from_utf8(content).unwrap(), expected);
         }
         assert_eq!(Manifest::read(folder.path()).unwrap().exports.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn contacts_are_asked_for_in_the_form_that_is_chosen_and_land_the_same() {
+    for format in [OutputFormat::JsonLines, OutputFormat::Csv] {
+        let mut landed = Vec::new();
+        for (wire, word) in [(ContactsFormat::Csv, "CSV"), (ContactsFormat::Json, "JSON")] {
+            let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+            let scripted = service.scripted();
+            let mut options = options(folder.path(), format);
+            options.contacts_wire = Some(wire);
+            let plan = plan(contacts(), "2026-01-01..2026-02-01");
+            export(&client(&scripted), &plan, &options, Arc::new(Silent)).await.unwrap();
+            let asked = scripted.requests().iter().any(|request| {
+                let body = String::from_utf8_lossy(request.body()).into_owned();
+                body.contains(&format!(r#""output_format":"{word}""#))
+            });
+            assert!(asked, "{word}");
+            let files = files(folder.path());
+            let (_, content) = files.iter().find(|(name, _)| name.starts_with("contacts/")).unwrap();
+            landed.push(String::from_utf8(content.clone()).unwrap());
+        }
+        if format == OutputFormat::JsonLines {
+            assert_eq!(landed[0], landed[1]);
+        } else {
+            assert_eq!(landed[0].lines().count(), landed[1].lines().count());
+        }
     }
 }
 

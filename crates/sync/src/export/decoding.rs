@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use backstory_api::Job;
 use backstory_limits::DateRange;
 use backstory_tables::{
-    BadRows, Conversion, CsvTables, ErrorKind as TableKind, Origin, ParquetOptions,
-    Resource as TableResource, SourceFormat, Summary,
+    BadRows, Conversion, CsvTables, ErrorKind as TableKind, Origin, Output, OutputFormat as TableFormat,
+    ParquetOptions, Resource as TableResource, SourceFormat, Summary,
 };
 
 use super::BadRowPolicy;
@@ -60,7 +60,7 @@ impl Decoding {
             selection: shared.selection.clone(),
             window,
             format: options.format,
-            source: options.format.source(shared.selection),
+            source: layout::source(shared.selection, job.output_format.as_deref(), options.wire()),
             origin,
             bad_rows: options.bad_rows,
             bad_rows_so_far: Arc::clone(&shared.bad_rows),
@@ -131,7 +131,9 @@ impl Decoding {
             (OutputFormat::Parquet, [file, ..]) => {
                 conversion.to_parquet(reader, file, &ParquetOptions::default(), bad_rows)
             }
-            (OutputFormat::JsonLines, [file, ..]) => conversion.copy_checked(reader, file, bad_rows),
+            (OutputFormat::JsonLines, [file, ..]) => {
+                conversion.to_writers(reader, &Output::new(TableFormat::JsonLines), vec![file], bad_rows)
+            }
             (_, [activities, participants, campaigns]) => conversion.to_csv(
                 reader,
                 CsvTables::activities(activities, participants, campaigns),

@@ -30,20 +30,23 @@ impl OutputFormat {
         }
     }
 
-    /// The form in which contacts are asked for, so that they can be written as this one.
+    /// The form in which contacts are asked for unless somebody chooses: the one that is nearest to this.
     pub(crate) fn contacts_wire(self) -> ContactsFormat {
         match self {
             Self::JsonLines => ContactsFormat::Json,
             Self::Csv | Self::Parquet => ContactsFormat::Csv,
         }
     }
+}
 
-    pub(crate) fn source(self, selection: &Selection) -> SourceFormat {
-        match selection {
-            Selection::Activities { .. } => SourceFormat::JsonLines,
-            Selection::Contacts(_) if self == Self::JsonLines => SourceFormat::Json,
-            Selection::Contacts(_) => SourceFormat::Csv,
-        }
+/// The form of a job's result: as the service echoes it, else as it was asked for.
+pub(super) fn source(selection: &Selection, echo: Option<&str>, asked: ContactsFormat) -> SourceFormat {
+    match selection {
+        Selection::Activities { .. } => SourceFormat::JsonLines,
+        Selection::Contacts(_) => match echo.and_then(ContactsFormat::from_word).unwrap_or(asked) {
+            ContactsFormat::Json => SourceFormat::Json,
+            _ => SourceFormat::Csv,
+        },
     }
 }
 

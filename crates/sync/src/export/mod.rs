@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use backstory_api::{Activities, Client, Contacts, JobId, WaitPolicy};
+use backstory_api::{Activities, Client, Contacts, ContactsFormat, JobId, WaitPolicy};
 use backstory_limits::{DateRange, SlotPolicy};
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
@@ -64,6 +64,9 @@ pub struct ExportOptions {
     pub folder: PathBuf,
     /// The form of the files.
     pub format: OutputFormat,
+    /// The form in which the service is asked for contacts; the one that is nearest to the files' unless said. What lands is
+    /// the same. Activities come in one form only.
+    pub contacts_wire: Option<ContactsFormat>,
     /// Whether another export's files may be replaced, and this one's fetched anew.
     pub overwrite: bool,
     /// What becomes of a row that can't be decoded.
@@ -86,12 +89,17 @@ impl ExportOptions {
         Self {
             folder: folder.into(),
             format,
+            contacts_wire: None,
             overwrite: false,
             bad_rows: BadRowPolicy::Quarantine { most: 1_000 },
             wait: WaitPolicy::default(),
             slots: SlotPolicy::default(),
             clock: Arc::new(clock),
         }
+    }
+
+    pub(crate) fn wire(&self) -> ContactsFormat {
+        self.contacts_wire.unwrap_or(self.format.contacts_wire())
     }
 }
 

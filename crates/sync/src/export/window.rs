@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use backstory_api::{
-    Activities, ActivityType, Client, Contacts, ErrorKind as ApiKind, ExportJob, Job, JobId, JobState,
-    Resource,
+    Activities, ActivityType, Client, Contacts, ContactsFormat, ErrorKind as ApiKind, ExportJob, Job, JobId,
+    JobState, Resource,
 };
 use backstory_limits::{DateRange, ExportKind};
 use futures_util::StreamExt as _;
@@ -18,7 +18,6 @@ use tokio::time::{Instant, sleep};
 use super::ExportOptions;
 use super::decoding::Decoding;
 use super::events::{Event, Observer};
-use super::layout::OutputFormat;
 use super::manifest::{JobEntry, WindowEntry};
 use crate::error::{Error, ErrorKind};
 use crate::pipe::pipe;
@@ -55,7 +54,7 @@ pub(super) trait WindowRequest: Resource {
         client: &Client,
         window: DateRange,
         filter: &Self::Filter,
-        format: OutputFormat,
+        wire: ContactsFormat,
     ) -> impl Future<Output = Result<ExportJob<Self>, backstory_api::Error>> + Send;
 
     fn attach(client: &Client, id: JobId) -> ExportJob<Self>;
@@ -71,7 +70,7 @@ impl WindowRequest for Activities {
         client: &Client,
         window: DateRange,
         (kind, activity_type): &Self::Filter,
-        _: OutputFormat,
+        _: ContactsFormat,
     ) -> Result<ExportJob<Self>, backstory_api::Error> {
         client.activities().export(window).kind(*kind).activity_type(*activity_type).start_now().await
     }
@@ -92,7 +91,7 @@ impl WindowRequest for Contacts {
         client: &Client,
         window: DateRange,
         filter: &ContactFilter,
-        format: OutputFormat,
+        wire: ContactsFormat,
     ) -> Result<ExportJob<Self>, backstory_api::Error> {
         let mut export = client
             .contacts()
@@ -100,7 +99,7 @@ impl WindowRequest for Contacts {
             .include_historical(filter.include_historical)
             .include_existing(filter.include_existing)
             .only_backstory(filter.only_backstory)
-            .format(format.contacts_wire());
+            .format(wire);
         if let Some(country) = &filter.country {
             export = export.country(country);
         }
@@ -204,7 +203,7 @@ async fn create<'s, R: WindowRequest>(
         let on_wait = |refusal| shared.observer.on_event(Event::WaitingForSlot { window, refusal });
         let slot = shared.slots.reserve(request, on_wait).await.map_err(Error::from_api)?;
         creations += 1;
-        let error = match R::start(shared.client, window, filter, shared.options.format).await {
+        let error = match R::start(shared.client, window, filter, shared.options.wire()).await {
             Ok(job) => {
                 slot.bind(job.id());
                 return Ok((job, slot));
