@@ -75,11 +75,11 @@ fn expected(row: &str, value: &'static str) -> Expect {
 fn world() -> Builder {
     Sim::builder()
         .seed(11)
-        .activities(12_000)
-        .contacts(90_000)
-        .records_per_fragment(70)
+        .activities(6_000)
+        .contacts(40_000)
+        .records_per_fragment(35)
         .now("2026-06-06T12:00:00Z".parse().unwrap())
-        .job_time(Duration::from_millis(250))
+        .job_time(Duration::from_millis(60))
         .rate_limit(false)
 }
 
@@ -134,7 +134,7 @@ fn probe(sim: &Sim) -> Probe {
         .activities_key(Credentials::new("sim-activity", "sim-secret"))
         .contacts_key(Credentials::new("sim-object", "sim-secret"))
         .requests_per_second(1_000)
-        .first_poll(Duration::from_millis(60))
+        .first_poll(Duration::from_millis(40))
         .deadline(Duration::from_secs(30))
         .backoff(NoPause)
 }
@@ -179,6 +179,9 @@ async fn every_switch_is_told_as_it_was_set_or_said_to_be_open() {
                 // Other programs' jobs must not be stuck, or the probe waits for them.
                 let late = row.row == "j35";
                 let builder = if late { world() } else { world().switch(switch) };
+                // However slow the machine is, the job must be under way when its result is asked for too early.
+                let builder =
+                    if row.row == "j9" { builder.job_time(Duration::from_millis(1_500)) } else { builder };
                 let sim = builder.start().await.unwrap();
                 let old = other_programs(&sim).await;
                 if late {
@@ -242,7 +245,7 @@ async fn a_flaky_service_makes_it_tell_less_and_nothing_wrong() {
                 let (default, _) = row.values[0];
                 match expected(row.row, default) {
                     Expect::Says(word) | Expect::MaySay(word) => {
-                        assert_eq!(observed, word, "seed {seed}: {finding:?}")
+                        assert_eq!(observed, word, "seed {seed}: {finding:?}");
                     }
                     // Jobs that the budget of polls didn't see end, and limits that the faults made up.
                     Expect::Open => assert!(["j35", "j1"].contains(&row.row), "seed {seed}: {finding:?}"),

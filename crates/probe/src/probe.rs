@@ -24,7 +24,6 @@ pub struct Probe {
     pub(crate) now: Timestamp,
     pub(crate) activities: Option<Arc<dyn CredentialsSource>>,
     pub(crate) contacts: Option<Arc<dyn CredentialsSource>>,
-    pub(crate) insight: Option<Arc<dyn CredentialsSource>>,
     pub(crate) day: Option<Date>,
     pub(crate) contacts_format: ContactsFormat,
     pub(crate) expired_job: Option<String>,
@@ -48,7 +47,6 @@ impl Probe {
             now,
             activities: None,
             contacts: None,
-            insight: None,
             day: None,
             contacts_format: ContactsFormat::Csv,
             expired_job: None,
@@ -70,13 +68,6 @@ impl Probe {
     /// The key for contacts (type Object). One with the same id as that for activities is taken for the same key.
     pub fn contacts_key(mut self, key: impl CredentialsSource + 'static) -> Self {
         self.contacts = Some(Arc::new(key));
-        self
-    }
-
-    /// A key for the Query API (type Insight). It is only asked for a token, which is then shown to the bulk API
-    /// (contract (j.32)); without one the other keys are tried at that endpoint.
-    pub fn insight_key(mut self, key: impl CredentialsSource + 'static) -> Self {
-        self.insight = Some(Arc::new(key));
         self
     }
 

@@ -119,9 +119,9 @@ impl Report {
         end: End,
         transcript: &Transcript,
         findings: Vec<Finding>,
-        sensitive: &[String],
+        is_sensitive: impl Fn(&str) -> bool,
     ) -> Self {
-        let findings = findings.into_iter().map(|finding| withhold(finding, sensitive)).collect();
+        let findings = findings.into_iter().map(|finding| withhold(finding, &is_sensitive)).collect();
         let (requests, jobs) = (transcript.notes.sent, transcript.notes.jobs_asked_for);
         Self { end, requests, jobs, findings, profile: ProfileSettings::of(transcript) }
     }
@@ -179,15 +179,11 @@ impl fmt::Display for End {
 
 /// The last line of defence: findings hold nothing that the service sent but words of a fixed vocabulary; should one
 /// hold an id, a host or a token all the same, it is withheld.
-fn withhold(mut finding: Finding, sensitive: &[String]) -> Finding {
-    let is_in =
-        |text: &str| sensitive.iter().any(|secret| secret.len() >= 4 && text.contains(secret.as_str()));
-    if is_in(&finding.detail) {
+fn withhold(mut finding: Finding, is_sensitive: impl Fn(&str) -> bool) -> Finding {
+    if is_sensitive(&finding.detail) {
         finding.detail = "(withheld: it would repeat an id or an address)".to_owned();
     }
-    if finding.observed.as_deref().is_some_and(is_in) {
-        finding.observed = None;
-    }
+    finding.observed = finding.observed.filter(|word| !is_sensitive(word));
     finding
 }
 
@@ -202,10 +198,10 @@ mod tests {
 
     #[test]
     fn what_may_not_be_told_is_withheld() {
-        let secrets = ["100042".to_owned(), "api.example".to_owned(), "x".to_owned()];
-        assert_eq!(withhold(finding("newest-first", "3 jobs"), &secrets), finding("newest-first", "3 jobs"));
-        assert!(withhold(finding("a", "job 100042"), &secrets).detail.starts_with("(withheld"));
-        assert_eq!(withhold(finding("at api.example", ""), &secrets).observed, None);
+        let secrets = |text: &str| text.contains("100042") || text.contains("api.example");
+        assert_eq!(withhold(finding("newest-first", "3 jobs"), secrets), finding("newest-first", "3 jobs"));
+        assert!(withhold(finding("a", "job 100042"), secrets).detail.starts_with("(withheld"));
+        assert_eq!(withhold(finding("at api.example", ""), secrets).observed, None);
     }
 
     #[test]

@@ -121,9 +121,6 @@ fn probe(settings: &Settings, args: &ProbeArgs) -> Result<Probe, Failure> {
     if let Some(keys) = object {
         probe = probe.contacts_key(source(&keys.first)?);
     }
-    if let Some((_, keys)) = settings.keys.given().into_iter().find(|(kind, _)| *kind == "insight") {
-        probe = probe.insight_key(source(&keys.first)?);
-    }
     if let Some(day) = args.day {
         probe = probe.day(day);
     }

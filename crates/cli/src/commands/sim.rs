@@ -49,7 +49,7 @@ pub(crate) struct SimArgs {
     /// sim-object, sim-insight and sim-key, all with the secret sim-secret]
     #[arg(long = "key", value_name = "TYPE:ID:SECRET")]
     keys: Vec<String>,
-    /// What to play where the contract is open: jN=VALUE, or a TOML file with a table [switches]; may be repeated
+    /// What to play where the contract is open: jN=VALUE, or a TOML file with a table of switches; may be repeated
     #[arg(long = "switch", value_name = "jN=VALUE|FILE")]
     switches: Vec<String>,
     /// How long a token lives by the world's clock [default: 2h]

@@ -112,8 +112,8 @@ impl Run {
             self.session.skip(Step::ListByV3Token, "it takes a key for activities, whose jobs can be listed");
             return;
         }
-        let key = self.probe.insight.clone().or_else(|| self.probe.activities.clone());
-        let (Some(key), Ok(base)) = (key, self.probe.base.uri()) else { return };
+        // The same key, so that its type is no reason for a refusal.
+        let (Some(key), Ok(base)) = (self.probe.activities.clone(), self.probe.base.uri()) else { return };
         if !self.session.affords(Step::TokenV3, 2, 0) {
             self.session.skip(Step::ListByV3Token, "the budget of requests did not reach so far");
             return;
