@@ -60,6 +60,26 @@ fn contacts_stand_beside_activities_in_one_folder() {
 }
 
 #[test]
+fn contacts_land_the_same_by_either_wire() {
+    let service = Service::start(&[]);
+    let landed = |wire: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = service.client();
+        let range = ["--from", "2026-05-01", "--to", "2026-06-18"];
+        command.args(["export", "contacts", "--include-existing", "--format", "jsonl", "--wire", wire]);
+        run(command.args(range).arg("--out").arg(folder.path())).ended_with(0);
+        let name = files(folder.path()).into_iter().find(|name| name.starts_with("contacts/")).unwrap();
+        let text = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<serde_json::Value>>()
+    };
+    let (csv, json) = (landed("csv"), landed("JSON"));
+    assert!(!csv.is_empty());
+    let emails =
+        |rows: &[serde_json::Value]| -> Vec<_> { rows.iter().map(|row| row["email"].clone()).collect() };
+    assert_eq!(emails(&csv), emails(&json));
+}
+
+#[test]
 fn another_exports_folder_is_refused_unless_forced() {
     let service = Service::start(&[]);
     let folder = tempfile::tempdir().unwrap();

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use backstory_api::WaitPolicy;
+use backstory_api::{ContactsFormat, WaitPolicy};
 use backstory_sync::{BadRowPolicy, ExportOptions, OutputFormat, Report, export};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
-use crate::args::{BadRowArg, Common, FormatArg, ResourceArg, SelectionArgs};
+use crate::args::{BadRowArg, Common, FormatArg, ResourceArg, SelectionArgs, WireArg};
 use crate::connect::Connection;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
@@ -31,6 +31,9 @@ pub(crate) struct ExportArgs {
     /// The form of the files
     #[arg(long, value_enum, ignore_case = true, default_value = "parquet")]
     format: FormatArg,
+    /// The form in which the service is asked for contacts; what lands is the same [default: what is nearest to --format]
+    #[arg(long, value_enum, ignore_case = true, help_heading = "Contacts")]
+    wire: Option<WireArg>,
     /// The folder that the files go to
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -50,6 +53,9 @@ pub(crate) async fn run(
     environment: &Environment,
     args: &ExportArgs,
 ) -> Result<Exit, Failure> {
+    if args.wire.is_some() && args.resource == ResourceArg::Activities {
+        return Err(Failure::usage("--wire is for contacts only; activities come in one form"));
+    }
     let settings = Settings::read(common, environment)?;
     let plan = selection::plan(args.resource, &args.selection, &settings.limits)?;
     let client = Connection::open(&settings)?.client(args.resource)?;
@@ -61,6 +67,10 @@ pub(crate) async fn run(
     let clock = settings.clock();
     let mut options = ExportOptions::new(&args.out, format, clock);
     options.overwrite = args.force;
+    options.contacts_wire = args.wire.map(|wire| match wire {
+        WireArg::Csv => ContactsFormat::Csv,
+        WireArg::Json => ContactsFormat::Json,
+    });
     options.wait = wait_policy(&settings);
     options.slots = settings.limits.slots;
     options.bad_rows = match args.on_bad_row {
