@@ -72,6 +72,18 @@ impl Counters {
         change(&mut self.lock());
     }
 
+    pub(crate) fn request(&self, name: &str, status: u16) {
+        self.count(|report| {
+            // Most calls find it; only the first needs a copy of the name.
+            if !report.requests.contains_key(name) {
+                report.requests.insert(name.to_owned(), BTreeMap::new());
+            }
+            if let Some(statuses) = report.requests.get_mut(name) {
+                *statuses.entry(status).or_default() += 1;
+            }
+        });
+    }
+
     pub(crate) fn of_key(&self, key: &str, change: impl FnOnce(&mut KeyReport)) {
         self.count(|report| change(entry(report, key)));
     }

@@ -307,8 +307,25 @@ async fn odd_requests_are_played_as_the_contract_says_and_found() {
     assert_eq!(client.send("PATCH", JOBS, &[], "").await.status, 404);
     let body = r#"{"start_date":"2026-06-01","end_date":"2026-06-02","export_type":"delta","page_size":5}"#;
     assert_eq!(client.send("POST", JOBS, &[("content-type", "text/plain")], body).await.status, 200);
+    assert_eq!(client.send("GET", JOBS, &[("output_format", "JSONLines")], "").await.status, 200);
+    assert_eq!(client.send("GET", JOBS, &[], "{}").await.status, 200);
+    let form = "client_id=sim-key&client_secret=sim-secret&scope=all";
+    assert_eq!(client.post("/auth/v1/tokens", form).await.status, 200);
+    let basic = Client { sim: &sim, bearer: None };
+    assert_eq!(basic.send("GET", JOBS, &[("authorization", "Basic c2ltOnNpbQ==")], "").await.status, 401);
     let findings = sim.report().findings;
-    for part in ["page", "x-api-key", "PATCH", "page_size", "Content-Type"] {
+    for part in [
+        "query parameter: page",
+        "odd header: x-api-key",
+        "odd header: output_format",
+        "PATCH",
+        "field in a create: page_size",
+        "field in a token call: scope",
+        "Content-Type",
+        "GET with a body",
+        "token call with an Authorization",
+        "not a bearer token",
+    ] {
         assert!(findings.keys().any(|finding| finding.contains(part)), "{part}: {findings:?}");
     }
     let before = findings.len();

@@ -294,6 +294,11 @@ async fn a_plan_is_put_in_force_while_it_runs_and_every_decision_is_logged() {
     assert_eq!(log["decisions"].as_array().unwrap().len(), 25);
     assert_eq!(log["decisions"][0]["seed"], 7);
     assert_eq!(client.post("/_sim/faults", "none").await.json()["rules"], 0);
+    let switched = client.post("/_sim/faults", "[switches]\nj36 = \"number\"").await;
+    assert_eq!(switched.status, 200);
+    let body = r#"{"start_date":"2026-06-01","end_date":"2026-06-02","export_type":"delta"}"#;
+    assert!(client.post(JOBS, body).await.json()["job_id"].is_u64(), "the plan's switches are set with it");
+    assert_eq!(client.post("/_sim/faults", "[switches]\nj36 = \"roman\"").await.status, 400);
     assert_eq!(client.post("/_sim/faults", "[[rule]]\neffect = \"flood\"").await.status, 400);
     assert_eq!(client.post("/_sim/faults", "mayhem").await.status, 400);
 }

@@ -4,7 +4,7 @@
 //! earlier ones alive for the rest of their own life. A token of one endpoint is refused by the other's APIs.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -72,7 +72,7 @@ struct State {
     minted: u64,
     latest: BTreeMap<(String, TokenKind), Minted>,
     /// Tokens whose signature was checked before, so that a client that polls is answered without checking it again.
-    verified: HashMap<String, Claims>,
+    verified: HashMap<String, Arc<Claims>>,
 }
 
 /// Tokens that are remembered as verified.
@@ -152,25 +152,25 @@ impl Tokens {
 
     /// Whose token an `Authorization` header shows, however old it is.
     pub(crate) fn owner(&self, header: Option<&str>) -> Option<String> {
-        self.claims(&mut self.state(), header).map(|claims| claims.sub)
+        self.claims(&mut self.state(), header).map(|claims| claims.sub.clone())
     }
 
     /// What a token that we signed says.
-    fn claims(&self, state: &mut State, header: Option<&str>) -> Option<Claims> {
+    fn claims(&self, state: &mut State, header: Option<&str>) -> Option<Arc<Claims>> {
         let (scheme, token) = header?.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case("bearer") {
             return None;
         }
         let token = token.trim();
         if let Some(known) = state.verified.get(token) {
-            return Some(known.clone());
+            return Some(Arc::clone(known));
         }
         let decoded = jsonwebtoken::decode::<Claims>(token.as_bytes(), &self.verify, &self.validation);
-        let claims = decoded.ok()?.claims;
+        let claims = Arc::new(decoded.ok()?.claims);
         if state.verified.len() >= REMEMBERED {
             state.verified.clear();
         }
-        state.verified.insert(token.to_owned(), claims.clone());
+        state.verified.insert(token.to_owned(), Arc::clone(&claims));
         Some(claims)
     }
 
@@ -193,7 +193,7 @@ impl Tokens {
         if *standing != Standing::Active && switches.is(Row::J30, "dead") {
             return Err(Denied::Unauthorized);
         }
-        if key.key_type().opens(wanted) { Ok(claims.sub) } else { Err(Denied::WrongType) }
+        if key.key_type().opens(wanted) { Ok(claims.sub.clone()) } else { Err(Denied::WrongType) }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which request is what, and what each has to pass before it is acted on.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, header};
@@ -37,15 +38,15 @@ impl Route {
     }
 
     /// What the report calls it.
-    fn name(&self, method: &Method, path: &str) -> String {
+    fn name(&self, method: &Method, path: &str) -> Cow<'static, str> {
         match self {
-            Self::Token(TokenKind::V1) => "POST /auth/v1/tokens".to_owned(),
-            Self::Token(TokenKind::V3) => "POST /v3/auth/tokens".to_owned(),
-            Self::Bulk(route) => route.report_name(),
+            Self::Token(TokenKind::V1) => "POST /auth/v1/tokens".into(),
+            Self::Token(TokenKind::V3) => "POST /v3/auth/tokens".into(),
+            Self::Bulk(route) => route.report_name().into(),
             Self::Unknown if BulkRoute::is_below(path) || path.contains("/tokens") => {
-                format!("{method} (unsupported)")
+                format!("{method} (unsupported)").into()
             }
-            Self::Unknown => "(unknown path)".to_owned(),
+            Self::Unknown => "(unknown path)".into(),
         }
     }
 }
@@ -86,17 +87,12 @@ pub(super) async fn respond(
             let name = route.name(&head.method, path);
             // A lost reply counts as status 0.
             let status = reply.as_ref().map_or(0, |reply| reply.status().as_u16());
-            state.counters.count(|report| {
-                *report.requests.entry(name).or_default().entry(status).or_default() += 1;
-            });
+            state.counters.request(&name, status);
             reply?
         }
     };
     let headers = reply.headers_mut();
-    let date = state.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
-    if let Ok(date) = HeaderValue::from_str(&date) {
-        headers.insert(header::DATE, date);
-    }
+    headers.insert(header::DATE, state.date_header());
     // Row j.39: so that a client's log can be laid beside the report.
     if let Ok(id) = HeaderValue::from_str(&format!("sim-{number:08}")) {
         headers.insert("x-request-id", id);

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
+
 use crate::auth::Tokens;
 use crate::clock::{Clock, JobTime};
 use crate::error::Error;
@@ -34,6 +36,8 @@ pub(crate) struct State {
     job_time: Mutex<Option<Duration>>,
     records_per_fragment: u64,
     requests: AtomicU64,
+    /// The `Date` header of the world's present second.
+    date: Mutex<(i64, HeaderValue)>,
 }
 
 impl State {
@@ -59,6 +63,7 @@ impl State {
             job_time: Mutex::new(settings.job_time),
             records_per_fragment: settings.records_per_fragment,
             requests: AtomicU64::new(0),
+            date: Mutex::new((i64::MIN, HeaderValue::from_static(""))),
         }
     }
 
@@ -112,6 +117,19 @@ impl State {
     /// How long new jobs run; `None` is by their size.
     pub(crate) fn set_job_time(&self, job_time: Option<Duration>) {
         *self.job_time.lock().unwrap_or_else(PoisonError::into_inner) = job_time;
+    }
+
+    /// The `Date` header by the world's clock; written once a second, as every reply has it.
+    pub(crate) fn date_header(&self) -> HeaderValue {
+        let now = self.clock.now();
+        let mut date = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        if date.0 != now.as_second() {
+            let text = now.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+            if let Ok(text) = HeaderValue::try_from(text) {
+                *date = (now.as_second(), text);
+            }
+        }
+        date.1.clone()
     }
 
     /// The number of a request, from 1.

@@ -84,14 +84,18 @@ impl BulkRoute {
     }
 
     /// What the report calls it.
-    pub(super) fn report_name(&self) -> String {
-        let (verb, rest) = match self {
-            Self::Create(_) => ("POST", ""),
-            Self::List(_) => ("GET", ""),
-            Self::Status(..) => ("GET", "/{id}"),
-            Self::Data(..) => ("GET", "/{id}/data"),
-        };
-        format!("{verb} {PREFIX}{}/jobs{rest}", self.resource().as_str())
+    pub(super) fn report_name(&self) -> &'static str {
+        use Resource::{Activities, Contacts};
+        match self {
+            Self::Create(Activities) => "POST /pull/v1/export/activities/jobs",
+            Self::Create(Contacts) => "POST /pull/v1/export/contacts/jobs",
+            Self::List(Activities) => "GET /pull/v1/export/activities/jobs",
+            Self::List(Contacts) => "GET /pull/v1/export/contacts/jobs",
+            Self::Status(Activities, _) => "GET /pull/v1/export/activities/jobs/{id}",
+            Self::Status(Contacts, _) => "GET /pull/v1/export/contacts/jobs/{id}",
+            Self::Data(Activities, _) => "GET /pull/v1/export/activities/jobs/{id}/data",
+            Self::Data(Contacts, _) => "GET /pull/v1/export/contacts/jobs/{id}/data",
+        }
     }
 }
 
