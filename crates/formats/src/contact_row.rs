@@ -112,13 +112,12 @@ impl<'a> ContactRow<'a> {
     }
 
     fn decode_cells(&self, cells: &Cells<'a>) -> Result<Contact<'a>, Error> {
-        let not_utf8 = || self.error(ErrorKind::InvalidUtf8, "the row isn't UTF-8");
-        let text = std::str::from_utf8(cells.text).map_err(|error| not_utf8().with_source(error))?;
+        let text = std::str::from_utf8(cells.text).map_err(|_| self.not_utf8())?;
         let mut contact = Contact::default();
         let mut start = 0;
         for (column, &end) in cells.header.columns().iter().zip(cells.ends) {
             // Two halves of a character in neighbouring cells make valid text together, but not apart.
-            let cell = text.get(start..end).ok_or_else(not_utf8)?;
+            let cell = text.get(start..end).ok_or_else(|| self.not_utf8())?;
             start = end + cells.gap;
             let found = match column.field {
                 Some(index) => {
@@ -131,6 +130,18 @@ impl<'a> ContactRow<'a> {
             }
         }
         Ok(contact)
+    }
+
+    /// Where it isn't is told from the row as delivered: cells may have been unquoted, and lie elsewhere then.
+    fn not_utf8(&self) -> Error {
+        match std::str::from_utf8(self.raw) {
+            Err(error) => {
+                let at = self.position.byte + error.valid_up_to() as u64;
+                let message = format!("the row isn't UTF-8 from byte {at} on");
+                self.error(ErrorKind::InvalidUtf8, message).with_source(error)
+            }
+            Ok(_) => self.error(ErrorKind::InvalidUtf8, "the row isn't UTF-8"),
+        }
     }
 
     fn decode_json(&self) -> Result<Contact<'a>, Error> {

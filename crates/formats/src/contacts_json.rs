@@ -66,6 +66,8 @@ struct Value {
     /// A list has just been opened directly inside a top-level object, which may turn out to be a wrapper.
     opened_list: bool,
     holds_empty_list: bool,
+    /// It has a field of a contact, and so is no wrapper. Known once, it isn't looked for at every list again.
+    is_contact: bool,
 }
 
 impl Value {
@@ -171,8 +173,11 @@ impl ContactsJson {
         if value.opened_list && !byte.is_ascii_whitespace() {
             value.opened_list = false;
             value.holds_empty_list |= byte == b']';
-            if byte == b'{' && !self.is_contact_so_far(piece, b"]}") {
-                return Step::WasWrapper;
+            if byte == b'{' && !value.is_contact {
+                if !self.is_contact_so_far(piece, b"]}") {
+                    return Step::WasWrapper;
+                }
+                self.value.is_contact = true;
             }
         }
         let value = &mut self.value;
@@ -185,8 +190,12 @@ impl ContactsJson {
         if value.depth == 0 && matches!(byte, b'}' | b']') { Step::EndsHere } else { Step::Continues }
     }
 
-    /// Whether an object that has been read up to here, and is closed by `end`, has a field of a contact.
+    /// Whether an object that has been read up to here, and is closed by `end`, has a field of a contact. An overlong one
+    /// isn't kept whole, and passes for a contact: it is a bad row, however its bytes arrive.
     fn is_contact_so_far(&self, piece: &[u8], end: &[u8]) -> bool {
+        if self.record_bytes + piece.len() > self.max_row_bytes {
+            return true;
+        }
         let object = [&self.partial, piece, end].concat();
         let text = std::str::from_utf8(&object);
         text.is_ok_and(|text| json::decode::<Contact<'_>>(text).is_ok_and(|(_, any)| any))

@@ -177,6 +177,26 @@ fn a_cut_json_export_is_refused_wherever_it_was_cut() {
 }
 
 #[test]
+fn an_overlong_record_with_lists_is_one_bad_row_however_it_arrives() {
+    let export =
+        format!("{{\"x\":\"{}\",\"y\":[],\"z\":[{{\"email\":\"a\"}}]}}\n{{\"email\":\"b\"}}", "x".repeat(50));
+    for size in [1, 7, 1_000] {
+        let rows = json_chunks(ContactsJson::new().with_max_row_bytes(40), export.as_bytes().chunks(size));
+        let kinds: Vec<_> =
+            rows.iter().map(|row| row.3.as_ref().map_err(|e| e.0).map(|_| ()).err()).collect();
+        assert_eq!(kinds, [Some(ErrorKind::TooLong), None], "{size}");
+    }
+}
+
+#[test]
+fn a_contact_with_many_lists_is_read_in_one_pass() {
+    // Looked at anew for each of its lists, this one would take hours.
+    let lists = ",\"x\":[{}]".repeat(200_000);
+    let rows = json(&format!("{{\"email\":\"a\"{lists}}}"));
+    assert_eq!(emails(&rows), [Some("a")]);
+}
+
+#[test]
 fn a_refusal_or_a_page_of_html_is_not_a_contact() {
     for export in [
         "{\"error\":\"NotFoundException\",\"message\":\"HTTP 404 Not Found\"}",
