@@ -146,6 +146,28 @@ fn a_fetch_that_is_lost_with_its_runtime_is_made_up_for_on_another() {
 }
 
 #[test]
+fn who_waits_for_a_fetch_on_another_runtime_that_ends_fetches_for_itself() {
+    let vault =
+        Vault::new(|request| async move { if request == 1 { pending().await } else { Ok(issued("new")) } });
+    let cache = TokenCache::new(vault.clone());
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let (first, second) = (runtime(), runtime());
+    first.block_on(async {
+        assert!(cache.token().now_or_never().is_none());
+        while vault.asked() == 0 {
+            tokio::task::yield_now().await;
+        }
+    });
+    let token = second.block_on(async {
+        let mut waiting = std::pin::pin!(value(&cache));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        first.shutdown_background();
+        waiting.await
+    });
+    assert_eq!(token.unwrap(), "new");
+}
+
+#[test]
 fn outside_of_a_runtime_it_is_an_error_and_no_panic() {
     let cache = TokenCache::new(Vault::of_new_tokens());
     let error = cache.token().now_or_never().unwrap().unwrap_err();
