@@ -10,6 +10,9 @@ use crate::batch::{ActivityBatchBuilder, ContactBatchBuilder};
 use crate::error::{Error, ErrorKind};
 use crate::origin::Origin;
 
+/// How much of a reader's buffer is decoded at a time: a slice gives all that it has, and a batch must not grow with that.
+const CHUNK: usize = 256 << 10;
+
 /// The nested batches of a JSON Lines export of activities.
 ///
 /// ```
@@ -57,9 +60,9 @@ macro_rules! batches {
                     let chunk = reader.fill_buf().map_err(|error| {
                         Error::new(ErrorKind::Read, "can't read the export").with_source(error)
                     })?;
-                    let len = chunk.len();
+                    let len = chunk.len().min(CHUNK);
                     *ended = len == 0;
-                    let mut rows = decoder.feed(chunk);
+                    let mut rows = decoder.feed(&chunk[..len]);
                     while let Some(row) = rows.next() {
                         match row.$decode() {
                             Ok(record) => builder.push_row(&record, row.position().line, row.raw().len()),

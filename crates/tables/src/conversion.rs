@@ -13,9 +13,9 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
 use crate::bad_rows::BadRows;
-use crate::batch::{ActivityBatchBuilder, ContactBatchBuilder};
+use crate::batch::ContactBatchBuilder;
 use crate::block::BlockCutter;
-use crate::block_decoding::Decoding;
+use crate::block_decoding::{DecodedBlock, Decoding};
 use crate::checked_copy::CheckedCopy;
 use crate::csv_tables::CsvTables;
 use crate::encode::Layout;
@@ -301,67 +301,63 @@ impl Conversion {
         mut take: impl FnMut(RecordBatch) -> Result<(), Error>,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
-        if self.is_divisible() && self.threads > NonZeroUsize::MIN {
-            return self.batches_on_threads(reader, take, bad_rows);
+        if self.is_divisible() {
+            return self.batches_of_blocks(reader, take, bad_rows);
         }
-        let mut activities = ActivityBatchBuilder::new(&self.origin);
+        // Only contacts as JSON are left.
         let mut contacts = ContactBatchBuilder::new(&self.origin);
         let mut run = Run::new(self, bad_rows);
         run.rows(reader, |run, item| {
-            match item {
-                Item::Activity(row) => match row.activity() {
-                    Ok(activity) => {
-                        activities.push_row(&activity, row.position().line, row.raw().len());
-                        run.summary.count_activity(&activity);
-                    }
-                    Err(error) => run.bad_row(error, row.raw())?,
-                },
-                Item::Contact(row) => match row.contact() {
-                    Ok(contact) => {
-                        contacts.push_row(&contact, row.position().line, row.raw().len());
-                        run.summary.rows += 1;
-                    }
-                    Err(error) => run.bad_row(error, row.raw())?,
-                },
-                Item::ChunkEnd(_) => {}
+            let Item::Contact(row) = item else { return Ok(()) };
+            match row.contact() {
+                Ok(contact) => {
+                    contacts.push_row(&contact, row.position().line, row.raw().len());
+                    run.summary.rows += 1;
+                }
+                Err(error) => run.bad_row(error, row.raw())?,
             }
-            if activities.is_full() {
-                take(activities.finish())?;
-            } else if contacts.is_full() {
-                take(contacts.finish())?;
-            }
-            Ok(())
+            if contacts.is_full() { take(contacts.finish()) } else { Ok(()) }
         })?;
-        if !activities.is_empty() {
-            take(activities.finish())?;
-        }
         if !contacts.is_empty() {
             take(contacts.finish())?;
         }
         Ok(run.finish())
     }
 
-    /// The way for an input that can be divided, on several threads.
-    fn batches_on_threads(
+    /// The way for an input that can be divided. A block becomes the same batches on any thread, also on the only one.
+    fn batches_of_blocks(
         mut self,
         mut reader: impl Read,
         mut take: impl FnMut(RecordBatch) -> Result<(), Error>,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
         let max_bad_rows = bad_rows.left().saturating_add(1);
-        let (threads, cutter) = (self.threads, self.cutter());
-        let mut decoder =
-            BlockDecoder::start(threads, cutter, &self.origin, self.max_row_bytes, max_bad_rows);
+        let (threads, max_row_bytes, origin) = (self.threads, self.max_row_bytes, self.origin.clone());
+        let mut cutter = self.cutter();
         let mut run = Run::new(self, bad_rows);
         let mut records = 0;
-        while let Some(block) = decoder.next_block(|buffer| run.read(&mut reader, buffer))? {
+        let mut take_block = |run: &mut Run<'_>, block: DecodedBlock| {
             for bad in block.bad_rows {
                 run.bad_row(bad.error.behind_records(records), &bad.raw)?;
             }
             records += block.records;
             run.summary.add(&block.summary);
             run.report();
-            block.batches.into_iter().try_for_each(&mut take)?;
+            block.batches.into_iter().try_for_each(&mut take)
+        };
+        if threads == NonZeroUsize::MIN {
+            let mut decoding = Decoding::new(&origin, max_row_bytes, max_bad_rows);
+            let mut buffer = Vec::new();
+            while let Some(block) = cutter.next(buffer, |buffer| run.read(&mut reader, buffer))? {
+                take_block(&mut run, decoding.decode(&block))?;
+                buffer = block.bytes;
+            }
+            run.summary.csv_header = cutter.csv_header();
+            return Ok(run.finish());
+        }
+        let mut decoder = BlockDecoder::start(threads, cutter, &origin, max_row_bytes, max_bad_rows);
+        while let Some(block) = decoder.next_block(|buffer| run.read(&mut reader, buffer))? {
+            take_block(&mut run, block)?;
         }
         run.summary.csv_header = decoder.csv_header();
         Ok(run.finish())

@@ -1,72 +1,16 @@
 //! Whatever the bytes are, a conversion ends in rows, bad rows or an error: never in a panic, and the same way for every
-//! output.
+//! output, on any number of threads. The fuzz target in `fuzz` tries the same with bytes of its own making.
 
-mod examples;
+mod checks;
 
-use std::io;
-use std::num::NonZeroUsize;
-
-use backstory_tables::{
-    BadRows, ContentHash, Conversion, CsvTables, Error, ErrorKind, ParquetOptions, ParquetTables, Resource,
-    SourceFormat, Summary,
-};
-use examples::{ACTIVITIES, origin};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use backstory_tables::{Resource, SourceFormat};
+use checks::{Way, check};
 use proptest::prelude::*;
 
+const ACTIVITIES: &str = include_str!("examples/activities.jsonl");
 const CONTACTS: &str = "first_name,last_name,email,phone,from_cc,total_inbound,account_crm_id,shoe_size\n\
      Rin,Okafor,rin@quillmark.example,,true,12,001,\"4,3\"\r\n\"S\"\"ol\",Marchetti,,+15550100123,False,,,\n";
 const CONTACTS_JSON: &str = r#"{"data":[{"email":"a@x.example","total_inbound":7,"x":[{"y":1}]}, {"phone":"+1555","from_cc":null}],"total":2}"#;
-
-fn outcome(
-    result: Result<Summary, Error>,
-) -> Result<Summary, (ErrorKind, Option<backstory_formats::Position>)> {
-    result.map_err(|error| (error.kind(), error.position()))
-}
-
-fn quarantine() -> BadRows {
-    BadRows::quarantine(1_000, || Ok(Box::new(io::sink())))
-}
-
-fn check(resource: Resource, format: SourceFormat, export: &[u8]) -> Result<(), TestCaseError> {
-    let conversion = || {
-        Conversion::new(resource, format, origin()).with_max_row_bytes(4_000).with_threads(NonZeroUsize::MIN)
-    };
-    let mut hash = ContentHash::new();
-    let batches = outcome(conversion().to_batches(export, |batch| hash.update(&batch), &mut quarantine()));
-    let mut file = Vec::new();
-    let options = ParquetOptions::default().with_row_group_bytes(2_000);
-    let parquet = outcome(conversion().to_parquet(export, &mut file, &options, &mut quarantine()));
-    prop_assert_eq!(&parquet, &batches);
-    if parquet.is_ok() {
-        let reader =
-            ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(file)).unwrap().build().unwrap();
-        let mut read = ContentHash::new();
-        reader.for_each(|batch| read.update(&batch.unwrap()).unwrap());
-        prop_assert_eq!(read, hash);
-    }
-    let csv = match resource {
-        Resource::Contacts => CsvTables::contacts(io::sink()),
-        _ => CsvTables::activities(io::sink(), io::sink(), io::sink()),
-    };
-    prop_assert_eq!(&outcome(conversion().to_csv(export, csv, &mut quarantine())), &batches);
-    if resource == Resource::Activities {
-        let tables = ParquetTables::activities(io::sink(), io::sink(), io::sink());
-        let relational = conversion().to_parquet_tables(export, tables, &options, &mut quarantine());
-        prop_assert_eq!(&outcome(relational), &batches);
-    }
-    let mut copy = Vec::new();
-    let copied = outcome(conversion().copy_checked(export, &mut copy, &mut quarantine()));
-    prop_assert_eq!(&copied, &batches);
-    // What was copied is whole: nothing in it is bad.
-    if let Ok(summary) = copied
-        && format != SourceFormat::Csv
-    {
-        let again = conversion().to_batches(&copy[..], |_| Ok(()), &mut BadRows::fail()).unwrap();
-        prop_assert_eq!(again.rows, summary.rows);
-    }
-    Ok(())
-}
 
 /// The text with some bytes overwritten, put in or taken out.
 fn mutated(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
@@ -89,21 +33,25 @@ fn mutated(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+fn way() -> impl Strategy<Value = Way> {
+    (1..4_usize, 1..3_000_usize).prop_map(|(threads, piece)| Way { threads, piece })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn of_activities(export in mutated(ACTIVITIES)) {
-        check(Resource::Activities, SourceFormat::JsonLines, &export)?;
+    fn of_activities(export in mutated(ACTIVITIES), way in way()) {
+        check(Resource::Activities, SourceFormat::JsonLines, &export, way);
     }
 
     #[test]
-    fn of_contacts_as_csv(export in mutated(CONTACTS)) {
-        check(Resource::Contacts, SourceFormat::Csv, &export)?;
+    fn of_contacts_as_csv(export in mutated(CONTACTS), way in way()) {
+        check(Resource::Contacts, SourceFormat::Csv, &export, way);
     }
 
     #[test]
-    fn of_contacts_as_json(export in mutated(CONTACTS_JSON)) {
-        check(Resource::Contacts, SourceFormat::Json, &export)?;
+    fn of_contacts_as_json(export in mutated(CONTACTS_JSON), way in way()) {
+        check(Resource::Contacts, SourceFormat::Json, &export, way);
     }
 }

@@ -9,8 +9,8 @@ use arrow_array::RecordBatch;
 use arrow_ipc::reader::{FileReader, StreamReader};
 use arrow_select::concat::concat_batches;
 use backstory_tables::{
-    ArrowFile, ArrowOptions, BadRows, Compression, Conversion, ErrorKind, Output, OutputFormat, Resource,
-    Shape, SourceFormat, explode, schema,
+    ArrowFile, ArrowOptions, BadRows, Compression, Conversion, ErrorKind, Output, OutputFormat,
+    ParquetOptions, Resource, Shape, SourceFormat, explode, schema,
 };
 use examples::{ACTIVITIES, origin};
 
@@ -66,6 +66,28 @@ fn arrow_files_and_streams_hold_the_nested_table_however_they_are_compressed() {
         assert_eq!(concat_batches(&expected.schema(), &batches).unwrap(), expected);
     }
     assert!(sizes[2] * 4 < sizes[0], "{sizes:?}");
+}
+
+#[test]
+fn files_are_the_same_byte_for_byte_for_any_number_of_threads() {
+    // Several batches and row groups; long rows, so that there are few of them.
+    let long = "x".repeat(2_000);
+    let lines = format!("{{\"uid\":\"a\",\"subject\":\"{long}\"}}\n{ACTIVITIES}").repeat(900);
+    let csv = format!("{CONTACTS}{}", format!("{long},r@x,t,1,2\n").repeat(2_000));
+    for format in OutputFormat::ALL {
+        let on = |conversion: Conversion, threads: usize, input: &str, resource| {
+            let output = Output::new(*format)
+                .with_parquet_options(ParquetOptions::default().with_row_group_bytes(1 << 20));
+            write(conversion.with_threads(NonZeroUsize::new(threads).unwrap()), input, &output, resource)
+        };
+        let contacts = || Conversion::new(Resource::Contacts, SourceFormat::Csv, origin());
+        let (one, other) =
+            (on(activities(), 1, &lines, Resource::Activities), on(contacts(), 1, &csv, Resource::Contacts));
+        for threads in [2, 3] {
+            assert!(on(activities(), threads, &lines, Resource::Activities) == one, "{format} {threads}");
+            assert!(on(contacts(), threads, &csv, Resource::Contacts) == other, "{format} {threads}");
+        }
+    }
 }
 
 #[test]
