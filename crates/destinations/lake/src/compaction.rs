@@ -197,6 +197,7 @@ impl<'c> Compaction<'c> {
         fail_point("lake-base-built");
         let name = self.lake.layout.generation(self.header.generation);
         fs::rename(&new, &name).map_err(|error| unwritable(&name, error))?;
+        fail_point("lake-base-named");
         sync_folder(&self.lake.layout.generations())?;
         let rows = rows.into_iter().sum();
         let before = state.activities.overlay_rows() + self.base.map_or(0, Base::rows);

@@ -82,8 +82,12 @@ impl Inner {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner).insert(job_id.to_owned());
     }
 
+    /// Brings the views up to date.
     pub(crate) fn refresh_views(&self) -> Result<(), Error> {
-        views::refresh(&self.layout, &self.state()?)
+        // Another process may have committed something between the look at the files and the writing of the views, and its
+        // views may have been there before ours. So whoever has written them looks again.
+        while views::refresh(&self.layout, &self.state()?)? {}
+        Ok(())
     }
 }
 

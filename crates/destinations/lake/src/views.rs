@@ -9,6 +9,7 @@
 //! overlay's is rare, and where there is none DuckDB leaves the last branch out.
 
 use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,14 +24,19 @@ use crate::state::State;
 /// Stands before the lake's path, at the beginning of the file.
 const PLACE: &str = "-- The lake is in ";
 
-/// Writes the views of a state, unless they stand there already.
-pub(crate) fn refresh(layout: &Layout, state: &State) -> Result<(), Error> {
+/// Writes the views of a state. Returns whether they weren't there yet.
+pub(crate) fn refresh(layout: &Layout, state: &State) -> Result<bool, Error> {
     let path = layout.views();
     let sql = sql(layout, state)?;
     if std::fs::read(&path).is_ok_and(|before| before == sql.as_bytes()) {
-        return Ok(());
+        return Ok(false);
     }
-    replace(&path, sql.as_bytes()).map_err(|error| unwritable(&path, error))
+    match replace(&path, sql.as_bytes()) {
+        Ok(()) => Ok(true),
+        // Another process is writing them; it looks at the files once more when it has.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
+        Err(error) => Err(unwritable(&path, error)),
+    }
 }
 
 /// Whether the lake has been moved since its views were written.

@@ -5,7 +5,7 @@ mod deliver;
 use backstory_destination::{Destination, ErrorKind};
 use backstory_lake::Lake;
 use backstory_tables::{OutputFormat, Resource};
-use deliver::{activity, at, contacts, data_files, delta, digest, load};
+use deliver::{activity, at, contacts, data_files, delta, digest, folder, load};
 use jiff::civil::date;
 
 fn names(folder: &std::path::Path) -> Vec<String> {
@@ -15,7 +15,7 @@ fn names(folder: &std::path::Path) -> Vec<String> {
 
 #[test]
 fn a_delivery_is_a_file_that_describes_itself() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let lines = activity("a", 1, "one") + &activity("b", 2, "two");
     let committed = load(&lake, &delta("17", 6), &[&lines]).unwrap();
@@ -34,7 +34,7 @@ fn a_delivery_is_a_file_that_describes_itself() {
 
 #[test]
 fn a_repetition_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let lines = activity("a", 1, "one");
     load(&lake, &delta("17", 6), &[&lines]).unwrap();
@@ -46,7 +46,7 @@ fn a_repetition_changes_nothing() {
 
 #[test]
 fn the_greatest_version_of_a_key_is_current_in_whatever_order_it_came() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     load(&lake, &delta("2", 9), &[&(activity("a", 5, "newer") + &activity("b", 1, "b"))]).unwrap();
     load(&lake, &delta("1", 6), &[&(activity("a", 3, "older") + &activity("c", 1, "c"))]).unwrap();
@@ -64,7 +64,7 @@ fn the_greatest_version_of_a_key_is_current_in_whatever_order_it_came() {
 
 #[test]
 fn a_digest_can_be_of_what_was_processed_up_to_a_day() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let lines = activity("a", 1439, "on the 10th") + &activity("b", 1440, "on the 11th");
     load(&lake, &delta("1", 6), &[&lines]).unwrap();
@@ -74,7 +74,7 @@ fn a_digest_can_be_of_what_was_processed_up_to_a_day() {
 
 #[test]
 fn a_delivery_counts_once_all_its_fragments_are_there() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let (one, two) = (activity("a", 1, "one"), activity("b", 2, "two"));
     load(&lake, &delta("17", 6), &[&one, &two]).unwrap();
@@ -91,7 +91,7 @@ fn a_delivery_counts_once_all_its_fragments_are_there() {
 
 #[test]
 fn a_compacted_lake_holds_the_same_and_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let now = at("2026-11-16T00:00:00Z");
     let many: String = (0..500).map(|number| activity(&format!("u{number}"), 1, "first")).collect();
@@ -128,7 +128,7 @@ fn a_compacted_lake_holds_the_same_and_goes_on() {
 
 #[test]
 fn a_delivery_that_is_loaded_again_after_a_compaction_is_a_repetition() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let now = at("2026-11-16T00:00:00Z");
     load(&lake, &delta("1", 1), &[&activity("a", 1, "one")]).unwrap();
@@ -140,7 +140,7 @@ fn a_delivery_that_is_loaded_again_after_a_compaction_is_a_repetition() {
 
 #[test]
 fn a_rebuild_takes_the_rows_of_the_loaded_jobs_and_of_no_others_anew() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let now = at("2026-11-16T00:00:00Z");
     load(&lake, &delta("1", 1), &[&(activity("a", 1, "a") + &activity("b", 1, "b"))]).unwrap();
@@ -157,7 +157,7 @@ fn a_rebuild_takes_the_rows_of_the_loaded_jobs_and_of_no_others_anew() {
 
 #[test]
 fn current_contacts_are_those_of_the_last_complete_refresh() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let (first, second) = ("2026-11-20T00:00:00Z", "2026-11-21T00:00:00Z");
     let csv = |emails: &[&str]| format!("email\n{}\n", emails.join("\n"));
@@ -176,7 +176,7 @@ fn current_contacts_are_those_of_the_last_complete_refresh() {
 
 #[test]
 fn the_current_state_is_exported_as_plain_files() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path().join("lake")).unwrap();
     load(&lake, &delta("1", 1), &[&(activity("a", 1, "old") + &activity("b", 1, "b"))]).unwrap();
     load(&lake, &delta("2", 2), &[&activity("a", 2, "new")]).unwrap();
@@ -198,7 +198,7 @@ fn the_current_state_is_exported_as_plain_files() {
 
 #[test]
 fn a_folder_without_a_lake_is_told_apart_from_one_with() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     assert_eq!(Lake::open(folder.path()).unwrap_err().kind(), ErrorKind::Usage);
     assert_eq!(Lake::open(folder.path().join("nowhere")).unwrap_err().kind(), ErrorKind::Usage);
     std::fs::create_dir(folder.path().join("contacts")).unwrap();
@@ -210,7 +210,7 @@ fn a_folder_without_a_lake_is_told_apart_from_one_with() {
 
 #[test]
 fn files_of_strangers_are_left_aside_and_those_of_another_lake_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     load(&lake, &delta("1", 1), &[&activity("a", 1, "one")]).unwrap();
     std::fs::write(folder.path().join("activities/notes.txt"), "hello").unwrap();
@@ -232,7 +232,7 @@ fn files_of_strangers_are_left_aside_and_those_of_another_lake_refused() {
 
 #[test]
 fn a_lake_that_lost_its_own_folder_is_still_the_same() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     load(&lake, &delta("1", 1), &[&activity("a", 1, "one")]).unwrap();
     std::fs::remove_dir_all(folder.path().join("_backstory")).unwrap();
@@ -243,7 +243,7 @@ fn a_lake_that_lost_its_own_folder_is_still_the_same() {
 
 #[test]
 fn a_bit_that_has_changed_is_found_and_named() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     load(&lake, &delta("1", 1), &[&activity("a", 1, "one")]).unwrap();
     let file = data_files(folder.path()).remove(0);
@@ -257,7 +257,7 @@ fn a_bit_that_has_changed_is_found_and_named() {
 
 #[test]
 fn what_is_not_committed_leaves_nothing_behind() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
     let mut delivery = delta("1", 1);
     delivery.fragments = 2;

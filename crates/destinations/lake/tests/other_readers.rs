@@ -12,7 +12,7 @@ use std::process::Command;
 use backstory_destination::Destination;
 use backstory_lake::Lake;
 use backstory_tables::{Resource, describe_relational};
-use deliver::{activity, at, contacts, delta, load};
+use deliver::{activity, at, contacts, delta, folder, load};
 
 fn has_all(python: &Path) -> bool {
     let imports = ["-c", "import duckdb, polars, pyarrow, pytz"];
@@ -83,7 +83,7 @@ impl Expected {
 #[test]
 fn duckdb_pyarrow_and_polars_agree_with_the_lake_in_every_state() {
     let Some(python) = python() else { return };
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let lake = Lake::open_or_create(folder.path().join("it's a [lake]*?")).unwrap();
     let mut expected = Expected { subjects: BTreeMap::new(), versions: 0, observations: 0 };
     expected.is_found(&python, &lake);

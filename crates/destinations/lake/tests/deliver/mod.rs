@@ -10,6 +10,11 @@ use backstory_tables::{BadRows, Conversion, Resource, SourceFormat};
 use jiff::Timestamp;
 use jiff::civil::date;
 
+/// A folder that is gone afterwards; in memory where that can be, since every commit waits for the disk.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
