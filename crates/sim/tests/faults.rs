@@ -213,9 +213,11 @@ async fn a_job_is_invisible_at_first_or_echoes_another_range() {
     let client = Client::new(&sim).await;
     let id = client.create("delta", WEEK.0, WEEK.1).await;
     assert_eq!(client.get(&format!("{JOBS}/{id}")).await.status, 404);
+    assert_eq!(client.get(JOBS).await.body, "[]", "the list lags behind");
     sim.clock().set_speed(1.0);
     sim.clock().advance(SignedDuration::from_secs(61));
     assert_eq!(client.get(&format!("{JOBS}/{id}")).await.status, 200);
+    assert_eq!(client.get(JOBS).await.json().as_array().unwrap().len(), 1);
     let sim = with(&rule("effect = \"wrong-echo\"")).await;
     let body = r#"{"start_date":"2026-06-01","end_date":"2026-06-02","export_type":"delta"}"#;
     let echo = Client::new(&sim).await.post(JOBS, body).await.json();

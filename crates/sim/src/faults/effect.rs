@@ -91,7 +91,7 @@ pub(crate) enum JobEffect {
     Fails,
     Cancelled,
     Hangs,
-    /// Not found by status calls for so many seconds of job time.
+    /// Not found by status calls, and not listed, for so many seconds of job time.
     Invisible(u32),
     /// In a state that no client has heard of, until it ends.
     UnknownState,

@@ -1,7 +1,8 @@
 //! Faults on demand: rules that say when something goes wrong, and what.
 //!
 //! A rule is a *match* (route, resource, nth call, every k-th, a probability by seed, a job, a fragment) and an *effect*.
-//! The first rule that matches a request decides. Whether a rule fires follows from the seed and from how many requests
+//! The first rule that fires decides; what happens to a job (it fails, say) may come on top of what happens to the reply
+//! to its creation (it is lost, say), from the first rule of its own that fires. Whether a rule fires follows from the seed and from how many requests
 //! it has matched, never from time, so the same requests in the same order meet the same faults.
 
 mod effect;
@@ -61,6 +62,14 @@ pub(crate) struct Fault {
     pub(crate) bits: u64,
 }
 
+/// Everything that was decided about one request.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) fault: Option<Fault>,
+    /// What happens to the job that the request creates.
+    pub(crate) job: Option<JobEffect>,
+}
+
 /// The rules in force, and how often each has matched and fired.
 #[derive(Debug, Default)]
 pub(crate) struct Engine(Mutex<Inner>);
@@ -96,23 +105,54 @@ impl Engine {
     }
 
     /// What goes wrong with a call, if anything does.
-    pub(crate) fn decide(&self, call: &Call, seed: u64) -> Option<Fault> {
+    pub(crate) fn decide(&self, call: &Call, seed: u64) -> Decision {
         let mut inner = self.lock();
         if inner.plan.rules().is_empty() {
-            return None;
+            return Decision::default();
         }
-        let seed = inner.plan.seed().unwrap_or(seed);
-        for index in 0..inner.plan.rules().len() {
-            if !inner.plan.rules()[index].matches(call) {
+        let fault = inner.first_that_fires(call, seed, |effect| !matches!(effect, Effect::Job(_)));
+        let acted_on = match fault.as_ref().map(|fault| &fault.effect) {
+            Some(Effect::DropBefore(_)) => false,
+            Some(Effect::Status(status)) => status.acted,
+            _ => true,
+        };
+        let job = if acted_on {
+            inner.first_that_fires(call, seed, |effect| matches!(effect, Effect::Job(_)))
+        } else {
+            None
+        };
+        let job = match job.map(|fault| fault.effect) {
+            Some(Effect::Job(effect)) => Some(effect),
+            _ => None,
+        };
+        Decision { fault, job }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// The first rule of some effects that fires; the decision is logged.
+    fn first_that_fires(
+        &mut self,
+        call: &Call,
+        seed: u64,
+        concerns: impl Fn(&Effect) -> bool,
+    ) -> Option<Fault> {
+        let seed = self.plan.seed().unwrap_or(seed);
+        for (index, rule) in self.plan.rules().iter().enumerate() {
+            if !concerns(rule.effect()) || !rule.matches(call) {
                 continue;
             }
-            let (matched, fired) = inner.counts[index];
-            inner.counts[index].0 += 1;
+            let (matched, fired) = self.counts[index];
+            self.counts[index].0 += 1;
             let bits = keyed(seed, 0xfa17, index as u64, matched);
-            let rule = &inner.plan.rules()[index];
             if !rule.fires(matched + 1, fired, bits) {
                 continue;
             }
+            self.counts[index].1 += 1;
             let decision = FaultDecision {
                 request: call.request,
                 route: call.route.as_str().to_owned(),
@@ -121,21 +161,15 @@ impl Engine {
                 effect: rule.effect().to_string(),
                 seed,
             };
-            let effect = rule.effect().clone();
-            let FaultDecision { request, route, rule, effect: name, seed, .. } = &decision;
-            tracing::info!(request, route, rule, effect = name, seed, "a fault");
-            inner.counts[index].1 += 1;
-            if inner.log.len() == LOG {
-                inner.log.pop_front();
+            let FaultDecision { request, route, rule: label, effect, seed, .. } = &decision;
+            tracing::info!(request, route, rule = label, effect, seed, "a fault");
+            if self.log.len() == LOG {
+                self.log.pop_front();
             }
-            inner.log.push_back(decision);
-            return Some(Fault { effect, bits: keyed(bits, 1, 0, 0) });
+            self.log.push_back(decision);
+            return Some(Fault { effect: rule.effect().clone(), bits: keyed(bits, 1, 0, 0) });
         }
         None
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,7 +198,7 @@ mod tests {
                     job: Some(1 + request % 2),
                     fragment: None,
                 };
-                engine.decide(&call, 5).is_some()
+                engine.decide(&call, 5).fault.is_some()
             })
             .collect()
     }
@@ -186,6 +220,27 @@ mod tests {
         assert_eq!(count(&rule("fragment = 0")), 0);
         let half = count(&rule("probability = 0.5"));
         assert!((400..600).contains(&half), "{half}");
+    }
+
+    #[test]
+    fn what_happens_to_a_job_comes_on_top_of_a_lost_reply_but_not_of_a_refusal() {
+        let decide = |first: &str| {
+            let plan = format!("[[rule]]\n{first}\n[[rule]]\neffect = \"job-fails\"");
+            let engine = Engine::new(Faults::from_toml(&plan).unwrap());
+            let resource = Some(Resource::Activities);
+            let call = Call { request: 1, route: RouteName::Create, resource, job: Some(1), fragment: None };
+            let decision = engine.decide(&call, 5);
+            (decision.fault.is_some(), decision.job, engine.log().len())
+        };
+        assert_eq!(decide("effect = \"reset-after\""), (true, Some(JobEffect::Fails), 2));
+        assert_eq!(decide("effect = \"reset-before\""), (true, None, 1));
+        assert_eq!(decide("effect = \"status\"\nstatus = 503"), (true, None, 1));
+        assert_eq!(decide("effect = \"status\"\nstatus = 503\nacted = true").1, Some(JobEffect::Fails));
+        assert_eq!(
+            decide("effect = \"job-hangs\""),
+            (false, Some(JobEffect::Hangs), 1),
+            "the first of its kind"
+        );
     }
 
     #[test]

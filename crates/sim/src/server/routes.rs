@@ -8,12 +8,12 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::bulk::{self, Asked, BulkRoute};
+use super::bulk::{self, Asked, BulkRoute, Fate};
 use super::state::State;
 use super::wire::Control;
 use super::{control as own, oddities, reply, tokens};
 use crate::auth::{Denied, TokenKind};
-use crate::faults::{Call, Effect, Fault, RouteName};
+use crate::faults::{Call, Decision, Effect, RouteName};
 use crate::switches::Row;
 
 /// The most bytes that a request's body may have; real ones have a few hundred.
@@ -81,9 +81,9 @@ pub(super) async fn respond(
             let route = Route::of(&head.method, path);
             oddities::note(&state, &route, &head, &body);
             let call = call(&state, &route, &head, number);
-            let fault = state.faults.decide(&call, state.seed);
+            let decision = state.faults.decide(&call, state.seed);
             let received = Received { head: &head, body: &body, control: &control };
-            let reply = strike(&state, &route, &received, fault).await;
+            let reply = strike(&state, &route, &received, &decision).await;
             let name = route.name(&head.method, path);
             // A lost reply counts as status 0.
             let status = reply.as_ref().map_or(0, |reply| reply.status().as_u16());
@@ -134,35 +134,33 @@ async fn strike(
     state: &Arc<State>,
     route: &Route,
     request: &Received<'_>,
-    fault: Option<Fault>,
+    decision: &Decision,
 ) -> Result<Response<Body>, Dropped> {
-    match fault.as_ref().map(|fault| &fault.effect) {
+    let job = decision.job;
+    match decision.fault.as_ref().map(|fault| &fault.effect) {
         Some(Effect::DropBefore(close)) => {
             request.control.end(*close);
             Err(Dropped)
         }
         Some(Effect::DropAfter(close)) => {
-            play(state, route, request, None, true).await;
+            play(state, route, request, &Fate { fault: None, job, reply_lost: true }).await;
             request.control.end(*close);
             Err(Dropped)
         }
         Some(Effect::Status(status)) => {
             if status.acted {
-                play(state, route, request, None, true).await;
+                play(state, route, request, &Fate { fault: None, job, reply_lost: true }).await;
             }
             Ok(reply::faulty(status, state.clock.now()))
         }
-        _ => Ok(play(state, route, request, fault.as_ref(), false).await),
+        _ => {
+            let fate = Fate { fault: decision.fault.as_ref(), job, reply_lost: false };
+            Ok(play(state, route, request, &fate).await)
+        }
     }
 }
 
-async fn play(
-    state: &Arc<State>,
-    route: &Route,
-    request: &Received<'_>,
-    fault: Option<&Fault>,
-    reply_lost: bool,
-) -> Response<Body> {
+async fn play(state: &Arc<State>, route: &Route, request: &Received<'_>, fate: &Fate<'_>) -> Response<Body> {
     let Received { head, body, control } = *request;
     let route = match route {
         Route::Token(kind) => return tokens::mint(state, *kind, body),
@@ -182,7 +180,7 @@ async fn play(
     let mut reply = match authorise(state, route, head) {
         Ok(key) => {
             state.counters.of_key(&key, |report| report.requests += 1);
-            let asked = Asked { head, body, key: &key, fault, reply_lost, control };
+            let asked = Asked { head, body, key: &key, fate, control };
             bulk::respond(state, route, &asked).await
         }
         Err(refused) => *refused,

@@ -54,8 +54,8 @@ pub(in crate::server) async fn storage(
 
 impl<'a> Download<'a> {
     pub(super) fn of(state: &'a Arc<State>, job: &'a Job, asked: &Asked<'a>) -> Self {
-        let Asked { head, fault, control, key, .. } = *asked;
-        Self { state, job, head, fault, control, key, at_api: true }
+        let Asked { head, fate, control, key, .. } = *asked;
+        Self { state, job, head, fault: fate.fault, control, key, at_api: true }
     }
 
     fn effect(&self) -> Option<&Effect> {

@@ -10,7 +10,7 @@ use super::super::reply;
 use super::super::state::State;
 use super::{Asked, RETENTION_DAYS};
 use crate::clock::JobTime;
-use crate::faults::{Effect, JobEffect};
+use crate::faults::JobEffect;
 use crate::jobs::{Full, Job, NewJob, Phase, Request, Resource, What};
 use crate::switches::Row;
 use crate::world::day_at;
@@ -73,11 +73,8 @@ pub(in crate::server) fn submit(
 
 /// Answers a create.
 pub(super) async fn create(state: &Arc<State>, resource: Resource, asked: &Asked<'_>) -> Response<Body> {
-    let effect = match asked.fault.map(|fault| &fault.effect) {
-        Some(Effect::Job(effect)) => Some(*effect),
-        _ => None,
-    };
-    let asker = Asker { key: asked.key, effect, reply_lost: asked.reply_lost };
+    let effect = asked.fate.job;
+    let asker = Asker { key: asked.key, effect, reply_lost: asked.fate.reply_lost };
     match submit(state, resource, asked.body, &asker) {
         Ok(job) => {
             let mut view = view(state, &job).await;
@@ -103,7 +100,8 @@ pub(super) async fn list(state: &Arc<State>, resource: Resource) -> Response<Bod
         let queue = state.queue();
         let listed = |job: &&Job| {
             let age = now - state.clock.world_at(job.created).as_second();
-            job.request.resource() == resource && age <= RETENTION_DAYS * 86_400
+            let kept = age <= RETENTION_DAYS * 86_400;
+            kept && job.request.resource() == resource && !is_invisible(state, job)
         };
         queue.jobs().iter().filter(listed).cloned().collect()
     };
@@ -139,9 +137,7 @@ pub(super) fn find(state: &State, resource: Resource, id: &str) -> Result<Job, B
 pub(super) async fn status(state: &Arc<State>, job: &Job) -> Response<Body> {
     let mut view = view(state, job).await;
     let age = state.clock.job_time() - job.created;
-    if let Some(JobEffect::Invisible(seconds)) = job.quirk
-        && age < JobTime::from(seconds) * NANOS_A_SECOND
-    {
+    if is_invisible(state, job) {
         return reply::not_found();
     }
     if age < JobTime::from(job.switches.seconds(Row::J33)) * NANOS_A_SECOND {
@@ -152,6 +148,12 @@ pub(super) async fn status(state: &Arc<State>, job: &Job) -> Response<Body> {
         }
     }
     reply::json(200, &Value::Object(view))
+}
+
+/// Whether the fault engine hides a job, from its list too: that may lag behind.
+fn is_invisible(state: &State, job: &Job) -> bool {
+    let age = state.clock.job_time() - job.created;
+    matches!(job.quirk, Some(JobEffect::Invisible(seconds)) if age < JobTime::from(seconds) * NANOS_A_SECOND)
 }
 
 /// A job as the wire shows it, contract (c.2), (d.2).

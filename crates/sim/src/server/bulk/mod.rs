@@ -14,7 +14,7 @@ use super::body::Body;
 use super::state::State;
 use super::wire::Control;
 use crate::auth::KeyType;
-use crate::faults::{Fault, RouteName};
+use crate::faults::{Fault, JobEffect, RouteName};
 use crate::jobs::Resource;
 
 /// Days that a file, and a job's place in the list, is kept: contract (b).
@@ -105,10 +105,17 @@ pub(super) struct Asked<'a> {
     pub(super) body: &'a [u8],
     /// Whose key it is.
     pub(super) key: &'a str,
+    pub(super) fate: &'a Fate<'a>,
+    pub(super) control: &'a Control,
+}
+
+/// What the fault engine makes of a request that is acted on.
+pub(super) struct Fate<'a> {
     pub(super) fault: Option<&'a Fault>,
+    /// What happens to the job that it creates.
+    pub(super) job: Option<JobEffect>,
     /// Whether the reply will be lost on its way.
     pub(super) reply_lost: bool,
-    pub(super) control: &'a Control,
 }
 
 /// Answers a request that was let through.
