@@ -7,20 +7,12 @@ mod syncing;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::process::ExitStatus;
 use std::time::Duration;
 
-use backstory_destination::Destination;
-use backstory_lake::Lake;
 use backstory_sim::{Resource as SimResource, Sim};
-use backstory_sync::{Silent, Stop, sync};
 use backstory_tables::Resource;
-use syncing::{Scene, client, options, settings, world};
-
-const URL: &str = "SYNC_TEST_URL";
-const FOLDER: &str = "SYNC_TEST_FOLDER";
-const CLOCK: &str = "SYNC_TEST_NOW";
+use syncing::{Scene, ended, spawn, world};
 
 /// Every named step that a first sync comes by, each of the second kind with what must be done before it can be reached.
 const STEPS: &[&str] = &[
@@ -50,36 +42,11 @@ const STEPS: &[&str] = &[
 #[test]
 #[ignore = "the other tests of this file run it, in a process that may be killed"]
 fn a_sync_of_its_own() {
-    let Ok(url) = std::env::var(URL) else { return };
-    let (folder, now) = (std::env::var(FOLDER).unwrap(), std::env::var(CLOCK).unwrap().parse().unwrap());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let report = runtime.block_on(async {
-        let lake: Arc<dyn Destination> = Arc::new(Lake::open_or_create(folder).unwrap());
-        let client = client(&url, "sim-key");
-        sync(&client, lake, &settings(), &options(now), Arc::new(Silent), &Stop::new()).await.unwrap()
-    });
-    assert!(report.failures.is_empty(), "{report:?}");
-}
-
-fn spawn(sim: &Sim, folder: &Path, fail_at: Option<&str>) -> Child {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["--exact", "a_sync_of_its_own", "--ignored", "--test-threads", "1"])
-        .env(URL, sim.base_url())
-        .env(FOLDER, folder)
-        .env(CLOCK, sim.clock().now().to_string())
-        .env_remove("BACKSTORY_FAIL_AT")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    if let Some(step) = fail_at {
-        command.env("BACKSTORY_FAIL_AT", step);
-    }
-    command.spawn().unwrap()
+    syncing::sync_of_its_own();
 }
 
 async fn run(sim: &Sim, folder: &Path, fail_at: Option<&str>) -> ExitStatus {
-    let mut child = spawn(sim, folder, fail_at);
-    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap()
+    ended(spawn(sim, folder, "sim-key", fail_at)).await
 }
 
 fn was_killed(status: ExitStatus) -> bool {
@@ -142,7 +109,7 @@ async fn kill_after(scene: &Scene, requests: u64) -> ExitStatus {
     let count =
         |sim: &Sim| -> u64 { sim.report().requests.values().flat_map(|by_status| by_status.values()).sum() };
     let before = count(&scene.sim);
-    let mut child = spawn(&scene.sim, &scene.folder(), None);
+    let mut child = spawn(&scene.sim, &scene.folder(), "sim-key", None);
     let mut ticks = tokio::time::interval(Duration::from_millis(1));
     loop {
         ticks.tick().await;
@@ -152,7 +119,7 @@ async fn kill_after(scene: &Scene, requests: u64) -> ExitStatus {
         if count(&scene.sim) - before >= requests {
             // It may just have ended by itself.
             let _ = child.kill();
-            return tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap();
+            return ended(child).await;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,18 +66,27 @@ pub fn options(now: Timestamp) -> SyncOptions {
 /// A lake in a folder of its own, and the world that it is filled from.
 pub struct Scene {
     pub sim: Sim,
-    folder: tempfile::TempDir,
+    /// Removes what it holds at the end.
+    _temporary: Option<tempfile::TempDir>,
+    folder: PathBuf,
     pub settings: SyncSettings,
 }
 
 impl Scene {
     pub async fn new(world: Builder) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let scene = Self::on(world, folder.path()).await;
+        Self { _temporary: Some(folder), ..scene }
+    }
+
+    /// A scene whose lake is in a folder below this one.
+    pub async fn on(world: Builder, folder: &Path) -> Self {
         let sim = world.start().await.unwrap();
-        Self { sim, folder: tempfile::tempdir().unwrap(), settings: settings() }
+        Self { sim, _temporary: None, folder: folder.join("lake"), settings: settings() }
     }
 
     pub fn folder(&self) -> PathBuf {
-        self.folder.path().join("lake")
+        self.folder.clone()
     }
 
     pub fn lake(&self) -> Lake {
@@ -89,6 +99,14 @@ impl Scene {
         let client = client(self.sim.base_url(), "sim-key");
         let lake: Arc<dyn Destination> = Arc::new(self.lake());
         sync(&client, lake, &self.settings, &options, Arc::new(Silent), &Stop::new()).await
+    }
+
+    /// One run into a folder in which even the lake can't be opened, perhaps; an error is told in full.
+    pub async fn try_sync(&self) -> Result<SyncReport, String> {
+        if let Err(error) = Lake::open_or_create(self.folder()) {
+            return Err(format!("{error:?}"));
+        }
+        self.sync().await.map_err(|error| format!("{error:?}"))
     }
 
     /// Runs until everything is there, as a person would.
@@ -121,6 +139,48 @@ impl Scene {
         let content = tokio::task::spawn_blocking(move || truth.contacts(now, None)).await.unwrap();
         Digest { count: content.count, content_hash: content.content_hash }
     }
+}
+
+const URL: &str = "SYNC_TEST_URL";
+const FOLDER: &str = "SYNC_TEST_FOLDER";
+const KEY: &str = "SYNC_TEST_KEY";
+const CLOCK: &str = "SYNC_TEST_NOW";
+
+/// What a process that was started by [`spawn`] does: one sync. Its test is called `a_sync_of_its_own`, and ignored.
+pub fn sync_of_its_own() {
+    let Ok(url) = std::env::var(URL) else { return };
+    let (folder, key) = (std::env::var(FOLDER).unwrap(), std::env::var(KEY).unwrap());
+    let now = std::env::var(CLOCK).unwrap().parse().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(async {
+        let lake: Arc<dyn Destination> = Arc::new(Lake::open_or_create(folder).unwrap());
+        let client = client(&url, &key);
+        sync(&client, lake, &settings(), &options(now), Arc::new(Silent), &Stop::new()).await.unwrap()
+    });
+    assert!(report.failures.is_empty(), "{report:?}");
+}
+
+/// Starts a process with one sync, which may be killed at a named step.
+pub fn spawn(sim: &Sim, folder: &Path, key: &str, fail_at: Option<&str>) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "a_sync_of_its_own", "--ignored", "--test-threads", "1"])
+        .env(URL, sim.base_url())
+        .env(FOLDER, folder)
+        .env(KEY, key)
+        .env(CLOCK, sim.clock().now().to_string())
+        .env_remove("BACKSTORY_FAIL_AT")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    if let Some(step) = fail_at {
+        command.env("BACKSTORY_FAIL_AT", step);
+    }
+    command.spawn().unwrap()
+}
+
+/// Waits for a process on a thread that may.
+pub async fn ended(mut child: Child) -> ExitStatus {
+    tokio::task::spawn_blocking(move || child.wait().unwrap()).await.unwrap()
 }
 
 /// Copies a folder with all that is in it.
