@@ -64,6 +64,24 @@ fn nulls_and_absent_keys_are_the_same() {
 }
 
 #[test]
+fn the_order_of_keys_does_not_matter() {
+    let (uid, stats) = (r#""uid":"a""#, r#""stats":{"total_participants":2,"y":1}"#);
+    let people = r#""participants":[{"name":"n","role":"host"},{"team":{"name":"t"}}]"#;
+    let expected = one(&format!("{{{uid},{stats},{people}}}"));
+    for [first, second, third] in [[people, stats, uid], [stats, uid, people], [people, uid, stats]] {
+        assert_eq!(one(&format!("{{{first},{second},{third}}}")), expected);
+    }
+    let swapped = people.replace(r#""name":"n","role":"host""#, r#""role":"host","name":"n""#);
+    assert_eq!(one(&format!("{{{swapped},{stats},{uid}}}")), expected);
+}
+
+#[test]
+fn an_escaped_nul_is_text_and_a_raw_one_is_a_bad_row() {
+    assert_eq!(one(r#"{"uid":"a","subject":"x\u0000y"}"#).subject.as_deref(), Some("x\0y"));
+    assert_eq!(only_error(b"{\"uid\":\"x\x00y\"}\n").0, ErrorKind::InvalidJson);
+}
+
+#[test]
 fn null_elements_of_lists_are_left_out() {
     let activity = one(r#"{"uid":"a","tags":["x",null],"participants":[null,{"name":"n"}]}"#);
     assert_eq!(activity.tags.unwrap(), ["x"]);

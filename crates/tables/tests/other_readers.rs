@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use backstory_tables::{BadRows, Conversion, ParquetOptions, Resource, SourceFormat};
+use backstory_tables::{
+    ArrowOptions, BadRows, Compression, Conversion, ParquetOptions, Resource, SourceFormat,
+};
 use examples::{ACTIVITIES, origin};
 
 fn succeeds(command: &mut Command) -> bool {
@@ -75,7 +77,20 @@ fn pyarrow_and_duckdb_read_what_was_delivered() {
     Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
         .to_parquet(export.as_bytes(), file, &options, &mut BadRows::fail())
         .unwrap();
+    let mut arrow = Vec::new();
+    for (name, options) in [
+        ("plain.arrow", ArrowOptions::default()),
+        ("compressed.arrow", ArrowOptions::default().with_compression(Compression::Zstd(3))),
+        ("stream.arrows", ArrowOptions::default().as_stream()),
+    ] {
+        let path = folder.join(format!("other-readers-{name}"));
+        let file = std::fs::File::create(&path).unwrap();
+        Conversion::new(Resource::Activities, SourceFormat::JsonLines, origin())
+            .to_arrow(export.as_bytes(), file, &options, &mut BadRows::fail())
+            .unwrap();
+        arrow.push(path);
+    }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/other_readers/check.py");
-    let output = Command::new(python).arg(script).args([lines, parquet]).output().unwrap();
+    let output = Command::new(python).arg(script).args([lines, parquet]).args(arrow).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

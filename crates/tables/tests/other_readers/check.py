@@ -1,12 +1,14 @@
-"""Reads a Parquet file with pyarrow and DuckDB, and compares it with the JSON Lines that it was made from."""
+"""Reads a Parquet file with pyarrow and DuckDB, and Arrow files with pyarrow, and compares them with the JSON Lines that they
+were made from."""
 
 import json
 import sys
 
 import duckdb
+import pyarrow.ipc
 import pyarrow.parquet
 
-lines, parquet = sys.argv[1:]
+lines, parquet, *arrow = sys.argv[1:]
 with open(lines, encoding="utf-8", newline="\n") as file:
     expected = [json.loads(line) for line in file]
 
@@ -36,6 +38,13 @@ table = pyarrow.parquet.read_table(parquet)
 table.validate(full=True)
 assert str(table.schema.field("timestamp").type) == "timestamp[us, tz=UTC]", table.schema
 assert [simple(record) for record in table.to_pylist()] == expected, "pyarrow reads other records"
+
+for path in arrow:
+    read = pyarrow.ipc.open_stream if path.endswith(".arrows") else pyarrow.ipc.open_file
+    with pyarrow.OSFile(path) as file:
+        table = read(file).read_all()
+    table.validate(full=True)
+    assert [simple(record) for record in table.to_pylist()] == expected, f"pyarrow reads other records from {path}"
 
 connection = duckdb.connect()
 connection.execute("SET TimeZone = 'UTC'")
