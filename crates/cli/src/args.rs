@@ -62,12 +62,14 @@ pub(crate) struct Common {
 pub(crate) enum Command {
     /// Run the whole job against a simulated service on this machine
     Demo(commands::demo::DemoArgs),
-    /// Show what an export would do, and prove it legal; sends nothing
+    /// Show what an export or a sync would do, and prove it legal; sends nothing
     Plan(commands::plan::PlanArgs),
     /// Export one range of activities or contacts into files
     Export(commands::export::ExportArgs),
     /// Bring a destination up to date: the history first, then only what is new
     Sync(commands::sync::SyncArgs),
+    /// Show how a destination stands: watermark, coverage, rows, runs, jobs; sends nothing
+    Status(commands::status::StatusArgs),
     /// Prove offline that raw files, tables and delivery records of a destination agree
     Verify(commands::verify::VerifyArgs),
     /// Make a destination's tables anew from its kept raw files, offline
@@ -150,6 +152,13 @@ pub(crate) struct SelectionArgs {
     /// Last UTC day, yyyy-MM-dd; included
     #[arg(long, value_name = "DATE", value_parser = day)]
     pub(crate) to: Date,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
+}
+
+/// Which records of a range to export.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct FilterArgs {
     /// Which activities [default: all]
     #[arg(long = "type", value_enum, ignore_case = true, value_name = "TYPE", help_heading = "Activities")]
     pub(crate) activity_type: Option<TypeArg>,

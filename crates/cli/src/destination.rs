@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use backstory_destination::{Destination, DestinationUrl};
+use backstory_destination::{Destination, DestinationUrl, ErrorKind};
 use backstory_lake::Lake;
 
 use crate::exit::Failure;
@@ -19,6 +19,18 @@ pub(crate) fn open_or_create(url: &str) -> Result<Arc<dyn Destination>, Failure>
 pub(crate) fn open(url: &str) -> Result<Arc<dyn Destination>, Failure> {
     match url.parse()? {
         DestinationUrl::Lake(folder) => Ok(Arc::new(Lake::open(folder)?)),
+        other => Err(not_built_in(&other)),
+    }
+}
+
+/// A destination, if there is one; none is made.
+pub(crate) fn look(url: &str) -> Result<Option<Arc<dyn Destination>>, Failure> {
+    match url.parse()? {
+        DestinationUrl::Lake(folder) => match Lake::open(folder) {
+            Ok(lake) => Ok(Some(Arc::new(lake))),
+            Err(error) if error.kind() == ErrorKind::Usage => Ok(None),
+            Err(error) => Err(error.into()),
+        },
         other => Err(not_built_in(&other)),
     }
 }

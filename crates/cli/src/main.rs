@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod connect;
+mod coverage_map;
 mod destination;
 mod duration;
 mod exit;
@@ -44,6 +45,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
         Command::Plan(args) => return commands::plan::run(common, environment, args),
         Command::Completions(args) => return commands::completions::run(args),
         Command::Schema(args) => return commands::schema::run(common, args),
+        Command::Status(args) => return commands::status::run(common, environment, args),
         Command::Verify(args) => return commands::verify::run(common, args),
         Command::History(args) => return commands::history::run(common, args),
         _ => {}
@@ -66,6 +68,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
             Command::Plan(_)
             | Command::Completions(_)
             | Command::Schema(_)
+            | Command::Status(_)
             | Command::Verify(_)
             | Command::History(_) => Ok(Exit::Done),
         }

@@ -4,7 +4,7 @@ use backstory_api::ActivityType;
 use backstory_limits::{DateRange, ExportKind};
 use backstory_sync::{ContactFilter, ExportPlan, Selection};
 
-use crate::args::{KindArg, ResourceArg, SelectionArgs, TypeArg};
+use crate::args::{FilterArgs, KindArg, ResourceArg, SelectionArgs, TypeArg};
 use crate::exit::Failure;
 use crate::settings::Limits;
 
@@ -16,14 +16,14 @@ pub(crate) fn plan(
 ) -> Result<ExportPlan, Failure> {
     let range = DateRange::new(args.from, args.to).map_err(|error| Failure::usage(error.to_string()))?;
     let selection = match resource {
-        ResourceArg::Activities => activities(args)?,
-        ResourceArg::Contacts => contacts(args)?,
+        ResourceArg::Activities => activities(&args.filter)?,
+        ResourceArg::Contacts => contacts(&args.filter)?,
     };
-    let plan = ExportPlan::new(selection, range, !args.no_split, &limits.use_limits, limits.slots)?;
+    let plan = ExportPlan::new(selection, range, !args.filter.no_split, &limits.use_limits, limits.slots)?;
     Ok(plan)
 }
 
-fn activities(args: &SelectionArgs) -> Result<Selection, Failure> {
+fn activities(args: &FilterArgs) -> Result<Selection, Failure> {
     let foreign = [
         (args.include_historical, "--include-historical"),
         (args.include_existing, "--include-existing"),
@@ -45,7 +45,7 @@ fn activities(args: &SelectionArgs) -> Result<Selection, Failure> {
     Ok(Selection::Activities { kind, activity_type })
 }
 
-fn contacts(args: &SelectionArgs) -> Result<Selection, Failure> {
+fn contacts(args: &FilterArgs) -> Result<Selection, Failure> {
     refuse_foreign(
         &[(args.kind.is_some(), "--kind"), (args.activity_type.is_some(), "--type")],
         "activities",

@@ -12,5 +12,6 @@ pub(crate) mod probe;
 pub(crate) mod rebuild;
 pub(crate) mod schema;
 pub(crate) mod sim;
+pub(crate) mod status;
 pub(crate) mod sync;
 pub(crate) mod verify;
