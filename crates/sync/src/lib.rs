@@ -1,27 +1,31 @@
-//! Brings Backstory data out of the bulk export API into files, whole and proven.
+//! Keeps tables current with the Backstory bulk export API, and exports single ranges to files: whole and proven.
 //!
-//! An export is first a [plan](ExportPlan): windows that are legal under the use limits, proved so before anything is sent.
-//! Then it is [run](export()): a job for each window, no more at once than the slots allow, downloads overlapped with waiting.
-//! Each window lands under its final name only when its download and its decoding are proven whole, and `manifest.json`
-//! says for each file which job it came from and what its checksum is. Run again, an export fetches only the rest.
+//! A [sync](sync()) brings a destination up to date. What is missing is a pure function of what the destination holds, of the
+//! [settings](SyncSettings) and of the time: the [plan](SyncPlan). Each job is noted in a [ledger](Ledger) before it is asked
+//! for, so that whoever is stopped or killed goes on with it later; each delivery is kept as it came and committed with its
+//! record, both or neither. [`verify`] proves what is stored, [`rebuild`] makes the tables anew without the service.
+//!
+//! An [export](export()) brings one range into files: a job for each window of its [plan](ExportPlan), no more at once than
+//! the slots allow. Run again, it fetches only what isn't proven to be there.
 //!
 //! ```
-//! use backstory_limits::{DateRange, ExportKind, SlotPolicy, UseLimits};
-//! use backstory_api::ActivityType;
-//! use backstory_sync::{ExportPlan, Selection};
+//! use backstory_sync::{SyncPlan, SyncSettings};
 //!
-//! let range: DateRange = "2024-01-01..2025-03-31".parse()?;
-//! let selection = Selection::Activities { kind: ExportKind::Snapshot, activity_type: ActivityType::All };
-//! let plan = ExportPlan::new(selection, range, true, &UseLimits::published(), SlotPolicy::default())?;
-//! assert_eq!(plan.windows().len(), 2);
+//! // An empty destination: the history with its horizon, today, and the contacts.
+//! let settings = SyncSettings::new("2025-06-01".parse()?);
+//! let plan = SyncPlan::new(&[], &[], &settings, "2026-06-18T12:00:00Z".parse()?)?;
 //! assert!(plan.proof().holds());
+//! for job in plan.jobs() {
+//!     println!("{job}: {}", job.reason);
+//! }
+//! assert_eq!(plan.watermark_after(), Some("2026-06-17".parse()?));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! # What this crate does not do
 //!
-//! It sends nothing itself (that is `backstory-api`), decodes nothing itself (`backstory-tables`), and keeps no tables
-//! current: an export is one range, once.
+//! It sends nothing itself (that is `backstory-api`), decodes nothing itself (`backstory-tables`), and is no destination:
+//! it fills whatever implements [`Destination`](backstory_destination::Destination).
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
