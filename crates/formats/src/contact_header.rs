@@ -1,7 +1,7 @@
 //! The header of a contacts CSV: which column holds which field.
 
 use crate::generated::Contact;
-use crate::record::Decode;
+use crate::record::Record;
 
 /// The columns of a contacts CSV, in the file's order.
 #[derive(Clone, Debug, PartialEq, Eq)]

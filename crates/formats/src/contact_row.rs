@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use crate::columns::{Columns, Odd};
+use crate::contact_columns;
 use crate::contact_header::Header;
 use crate::error::{Error, ErrorKind};
 use crate::generated::Contact;
 use crate::json;
+use crate::pull_columns;
 use crate::record::{Decode, FieldSource, Found, Text};
 use crate::row::Position;
 
@@ -99,6 +102,28 @@ impl<'a> ContactRow<'a> {
         }
     }
 
+    /// Reads the row straight into columns, as the row `row`. They then hold what they would if [`contact`](Self::contact)
+    /// had been taken in.
+    ///
+    /// # Errors
+    /// [`Odd`] when the row isn't what this way reads; what has been taken in of it must be taken back, and `contact` says
+    /// whether the row is good.
+    pub fn read_into<C>(&self, row: usize, columns: &mut C) -> Result<(), Odd>
+    where
+        C: Columns<Record = Contact<'static>>,
+    {
+        match &self.content {
+            Content::Cells(cells) if cells.count == cells.header.len() => {
+                contact_columns::read(cells, row, columns)
+            }
+            Content::Json => {
+                let text = std::str::from_utf8(self.raw).map_err(|_| Odd)?;
+                if pull_columns::read(text, row, columns)? { Ok(()) } else { Err(Odd) }
+            }
+            _ => Err(Odd),
+        }
+    }
+
     fn check_width(&self, header: &Header, cells: usize) -> Result<(), Error> {
         if cells == header.len() {
             return Ok(());
@@ -175,12 +200,12 @@ impl<'a> ContactRow<'a> {
 }
 
 /// The JSON text of a cell.
-fn quoted(cell: &str) -> String {
+pub(crate) fn quoted(cell: &str) -> String {
     serde_json::Value::from(cell).to_string()
 }
 
 /// A CSV cell, which is text until a field wants it to be something else. An empty cell is an absent value (d.3).
-struct CellSource<'a>(&'a str);
+pub(crate) struct CellSource<'a>(pub(crate) &'a str);
 
 impl<'a> CellSource<'a> {
     fn read<T>(

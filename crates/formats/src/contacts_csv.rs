@@ -8,6 +8,7 @@ use crate::contact_row::{Cells, ContactRow, Content};
 use crate::csv_row::{MAX_CELLS, RowBuffers};
 use crate::json_lines::BOM;
 use crate::row::{DEFAULT_MAX_ROW_BYTES, Position};
+use crate::scan;
 
 /// Splits a CSV export of contacts into rows (contract (d.3)).
 ///
@@ -357,12 +358,12 @@ impl ContactsCsv {
         row.ends_len = 0;
         row.cells = 1;
         let text = trim_newline(line);
-        for comma in memchr::memchr_iter(b',', text) {
+        scan::each_comma(text, |comma| {
             if row.ends_len + 1 < MAX_CELLS {
                 row.put_end(comma);
             }
             row.cells += 1;
-        }
+        });
         row.put_end(text.len());
         self.given = true;
         let position = self.next;

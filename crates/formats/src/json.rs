@@ -1,4 +1,4 @@
-//! JSON to records. [`pull`](crate::pull) reads nearly all of them; this is what decides about the rest, and what is
+//! JSON to records. [`pull_record`](crate::pull_record) reads nearly all of them; this is what decides about the rest, and what is
 //! right: a strict pass, and behind it a lenient one for the rare record in which a value has another type than expected.
 //!
 //! The strict pass lets serde_json read each value straight as its field's type. When that fails, the line is read again
@@ -12,14 +12,15 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::pull;
+use crate::columns::Odd;
+use crate::pull_record;
 use crate::record::{Decode, FieldSource, Found, Text};
 
 /// Decodes a JSON object into a record.
 ///
 /// Returns whether any of the record's fields was there, beside the record.
 pub(crate) fn decode<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), serde_json::Error> {
-    pull::decode(json).or_else(|pull::Odd| decode_slowly(json))
+    pull_record::decode(json).or_else(|Odd| decode_slowly(json))
 }
 
 fn decode_slowly<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), serde_json::Error> {
@@ -350,7 +351,7 @@ mod tests {
     use crate::generated::Activity;
 
     fn same_or_refused(json: &str) -> Result<(), TestCaseError> {
-        if let Ok(fast) = pull::decode::<Activity<'_>>(json) {
+        if let Ok(fast) = pull_record::decode::<Activity<'_>>(json) {
             let slow = decode_slowly::<Activity<'_>>(json);
             prop_assert_eq!(
                 fast,
@@ -420,7 +421,7 @@ mod tests {
             let json = format!(
                 r#"{{"x":{{"y":[1,"z"]}},"uid":"a","duration":{duration},"all_day":{seen},"subject":"{subject}","tags":["a",null],"participants":[{{"name":"n","team":{{}}}}],"stats":null}}"#
             );
-            let fast = pull::decode::<Activity<'_>>(&json);
+            let fast = pull_record::decode::<Activity<'_>>(&json);
             prop_assert_eq!(fast.unwrap(), decode_slowly(&json).unwrap());
         }
     }

@@ -3,9 +3,11 @@
 //! Lines are split on the byte `\n` and nothing else. A splitter that works on decoded text also cuts at U+2028, U+2029
 //! or U+0085, which may stand unescaped inside a JSON string.
 
+use crate::columns::{Columns, Odd};
 use crate::error::{Error, ErrorKind};
 use crate::generated::Activity;
 use crate::json;
+use crate::pull_columns;
 use crate::row::{DEFAULT_MAX_ROW_BYTES, Position};
 
 /// The byte-order mark that some tools put before UTF-8.
@@ -255,6 +257,23 @@ impl<'a> ActivityRow<'a> {
         let shown: String = text.chars().take(200).collect();
         let message = format!("the row has no field of an activity; it begins with {shown}");
         Err(Error::new(ErrorKind::NotARecord, self.position, message))
+    }
+
+    /// Reads the row straight into columns, as the row `row`. They then hold what they would if
+    /// [`activity`](Self::activity) had been taken in.
+    ///
+    /// # Errors
+    /// [`Odd`] when the row isn't what this way reads; what has been taken in of it must be taken back, and `activity` says
+    /// whether the row is good.
+    pub fn read_into<C>(&self, row: usize, columns: &mut C) -> Result<(), Odd>
+    where
+        C: Columns<Record = Activity<'static>>,
+    {
+        if let Ending::TooLong(_) = self.ending {
+            return Err(Odd);
+        }
+        let text = std::str::from_utf8(self.raw()).map_err(|_| Odd)?;
+        if pull_columns::read(text, row, columns)? { Ok(()) } else { Err(Odd) }
     }
 
     /// Where [`raw`](Self::raw) begins in the file.

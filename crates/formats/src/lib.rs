@@ -39,6 +39,8 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod columns;
+mod contact_columns;
 mod contact_header;
 mod contact_row;
 mod contacts_csv;
@@ -50,11 +52,15 @@ mod generated;
 mod json;
 mod json_lines;
 mod pull;
+mod pull_columns;
+mod pull_record;
 mod record;
 mod row;
 mod row_ends;
+mod scan;
 mod time;
 
+pub use columns::{Columns, Odd, Value};
 pub use contact_row::ContactRow;
 pub use contacts_csv::{ContactRows, ContactsCsv};
 pub use contacts_json::{ContactJsonRows, ContactsJson};
@@ -65,7 +71,7 @@ pub use generated::{
     Stats, Team,
 };
 pub use json_lines::{ActivityRow, ActivityRows, JsonLines};
-pub use record::Text;
+pub use record::{Record, Text};
 pub use row::{DEFAULT_MAX_ROW_BYTES, Position};
 pub use row_ends::RowEnds;
 pub use time::{parse_date, parse_timestamp};

@@ -1,4 +1,4 @@
-//! The fast way from JSON to a record: one pass, typed, that borrows every text and looks at each byte about once.
+//! The fast way through JSON: one pass, typed, that borrows every text and looks at each byte about once.
 //!
 //! It reads what the service nearly always sends, and gives up ([`Odd`]) on anything else: a value of another type, a
 //! number that isn't a plain integer, half a surrogate pair, malformed JSON. What it gives up on is read again by
@@ -6,62 +6,64 @@
 //!
 //! It stands in front of serde_json because decoding was half of a conversion's time. Two things make it fast: a key is
 //! guessed before it is read (the one that followed the present key last time), which saves finding its end and looking
-//! it up; and texts are scanned eight bytes at a time.
+//! it up; and texts are [scanned](crate::scan) many bytes at a time. [`pull_record`](crate::pull_record) fills records
+//! with it, and [`pull_columns`](crate::pull_columns) columns.
 
 use std::borrow::Cow;
 use std::cell::Cell;
 
+use crate::columns::Odd;
 use crate::generated::{MAX_FIELDS, RECORD_TYPES};
-use crate::json::{MAX_NESTING, MAX_RECORDS};
-use crate::record::{Decode, FieldSource, Found, Text};
-
-/// The input is not what this pass reads.
-#[derive(Debug)]
-pub(crate) struct Odd;
+use crate::json::MAX_NESTING;
+use crate::record::{Record, Text};
+use crate::scan::plain_len;
 
 /// For each record type, and each of its fields (and the beginning), the field that came next last time.
 struct Guesses([[Cell<u8>; MAX_FIELDS + 1]; RECORD_TYPES]);
 
 thread_local! {
+    /// They are as good for the next row as for this one.
     static GUESSES: Guesses = const { Guesses([const { [const { Cell::new(0) }; MAX_FIELDS + 1] }; RECORD_TYPES]) };
 }
 
-/// Decodes a JSON object into a record. Returns whether any of the record's fields was there, beside the record.
-pub(crate) fn decode<'a, R: Decode<'a>>(json: &'a str) -> Result<(R, bool), Odd> {
+/// A place in the input.
+pub(crate) struct Pull<'a, 'g> {
+    json: &'a str,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: usize,
+    guesses: &'g Guesses,
+}
+
+/// Reads a whole JSON text.
+pub(crate) fn whole<'a, T>(
+    json: &'a str,
+    read: impl FnOnce(&mut Pull<'a, '_>) -> Result<T, Odd>,
+) -> Result<T, Odd> {
     GUESSES.with(|guesses| {
         let mut pull = Pull { json, bytes: json.as_bytes(), at: 0, guesses };
         pull.space();
-        let mut record = R::default();
-        let any = pull.object(&mut record)?;
+        let value = read(&mut pull)?;
         pull.space();
-        if pull.at == pull.bytes.len() { Ok((record, any)) } else { Err(Odd) }
+        if pull.at == pull.bytes.len() { Ok(value) } else { Err(Odd) }
     })
-}
-
-/// A place in the input.
-struct Pull<'a, 'g> {
-    json: &'a str,
-    bytes: &'a [u8],
-    at: usize,
-    guesses: &'g Guesses,
 }
 
 impl<'a> Pull<'a, '_> {
     #[inline]
-    fn peek(&self) -> Result<u8, Odd> {
+    pub(crate) fn peek(&self) -> Result<u8, Odd> {
         self.bytes.get(self.at).copied().ok_or(Odd)
     }
 
     /// Passes over white space, of which there is hardly ever any.
     #[inline]
-    fn space(&mut self) {
+    pub(crate) fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.bytes.get(self.at) {
             self.at += 1;
         }
     }
 
     #[inline]
-    fn expect(&mut self, byte: u8) -> Result<(), Odd> {
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Odd> {
         if self.peek()? != byte {
             return Err(Odd);
         }
@@ -71,7 +73,7 @@ impl<'a> Pull<'a, '_> {
 
     /// Passes over a word, if it stands here.
     #[inline]
-    fn word(&mut self, word: &[u8]) -> bool {
+    pub(crate) fn word(&mut self, word: &[u8]) -> bool {
         let found = self.bytes[self.at..].starts_with(word);
         if found {
             self.at += word.len();
@@ -79,71 +81,58 @@ impl<'a> Pull<'a, '_> {
         found
     }
 
-    /// Reads an object into a record, in place: records are too big to be passed around. Returns whether any of its fields
-    /// was there.
-    fn object<R: Decode<'a>>(&mut self, record: &mut R) -> Result<bool, Odd> {
+    /// Whether an object holds anything; passes over its beginning.
+    #[inline]
+    pub(crate) fn begin_object(&mut self) -> Result<bool, Odd> {
         self.expect(b'{')?;
-        let mut any = false;
         self.space();
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return Ok(any);
-        }
-        // Field n is n + 1 here; 0 is the object's beginning.
-        let mut before = 0;
-        loop {
-            let guess = &self.guesses.0[R::TYPE][before];
-            let guessed = usize::from(guess.get());
-            let field = if self.is_key(R::FIELDS[guessed]) {
-                Some(guessed)
-            } else {
-                let key = self.text()?;
-                let field = R::index_of(&key);
-                match field {
-                    Some(field) => guess.set(field as u8),
-                    None => {
-                        self.colon()?;
-                        let value = self.raw()?;
-                        record.extra_mut().set(key, Cow::Borrowed(value));
-                    }
-                }
-                field
-            };
-            if let Some(field) = field {
-                self.colon()?;
-                record.field(field, self)?;
-                any = true;
-                before = field + 1;
-            }
-            self.space();
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Ok(any);
-                }
-                _ => return Err(Odd),
-            }
-            self.space();
-        }
+        let is_empty = self.peek()? == b'}';
+        self.at += usize::from(is_empty);
+        Ok(!is_empty)
     }
 
-    /// Passes over a key, if it is this one.
+    /// Whether an object goes on behind a value; passes over the comma or the end.
     #[inline]
-    fn is_key(&mut self, name: &str) -> bool {
-        let rest = &self.bytes[self.at..];
-        let end = name.len() + 1;
-        let found = rest.first() == Some(&b'"')
-            && rest.get(end) == Some(&b'"')
-            && same(&rest[1..end], name.as_bytes());
-        if found {
-            self.at += end + 1;
+    pub(crate) fn next_in_object(&mut self) -> Result<bool, Odd> {
+        self.space();
+        let goes_on = match self.peek()? {
+            b',' => true,
+            b'}' => false,
+            _ => return Err(Odd),
+        };
+        self.at += 1;
+        if goes_on {
+            self.space();
         }
-        found
+        Ok(goes_on)
+    }
+
+    /// Reads a key and its colon. Returns the field, or the text of a key that is none. `before` is the field in front of it
+    /// plus one, or zero.
+    #[inline]
+    pub(crate) fn key<R: Record>(&mut self, before: usize) -> Result<Result<usize, Text<'a>>, Odd> {
+        let guess = &self.guesses.0[R::TYPE][before];
+        let guessed = usize::from(guess.get());
+        let key = R::KEYS[guessed].as_bytes();
+        if self.bytes.get(self.at..self.at + key.len()).is_some_and(|found| same(found, key)) {
+            self.at += key.len();
+            self.space();
+            return Ok(Ok(guessed));
+        }
+        self.other_key::<R>(guess)
+    }
+
+    #[inline(never)]
+    fn other_key<R: Record>(&mut self, guess: &Cell<u8>) -> Result<Result<usize, Text<'a>>, Odd> {
+        let key = self.text()?;
+        self.colon()?;
+        let Some(field) = R::index_of(&key) else { return Ok(Err(key)) };
+        guess.set(field as u8);
+        Ok(Ok(field))
     }
 
     #[inline]
-    fn colon(&mut self) -> Result<(), Odd> {
+    pub(crate) fn colon(&mut self) -> Result<(), Odd> {
         self.space();
         self.expect(b':')?;
         self.space();
@@ -152,7 +141,7 @@ impl<'a> Pull<'a, '_> {
 
     /// Reads a text.
     #[inline]
-    fn text(&mut self) -> Result<Text<'a>, Odd> {
+    pub(crate) fn text(&mut self) -> Result<Text<'a>, Odd> {
         self.expect(b'"')?;
         let start = self.at;
         self.at += plain_len(&self.bytes[start..]);
@@ -166,7 +155,7 @@ impl<'a> Pull<'a, '_> {
 
     /// Reads a text with escapes, which serde_json resolves.
     #[cold]
-    fn escaped_text(&mut self, start: usize) -> Result<Text<'a>, Odd> {
+    pub(crate) fn escaped_text(&mut self, start: usize) -> Result<Text<'a>, Odd> {
         self.end_text()?;
         let token = self.json.get(start - 1..self.at).ok_or(Odd)?;
         serde_json::from_str(token).map(Cow::Owned).map_err(|_| Odd)
@@ -201,7 +190,7 @@ impl<'a> Pull<'a, '_> {
     }
 
     /// Passes over a value of any kind. Returns its text.
-    fn raw(&mut self) -> Result<&'a str, Odd> {
+    pub(crate) fn raw(&mut self) -> Result<&'a str, Odd> {
         let start = self.at;
         self.pass_value(0)?;
         self.json.get(start..self.at).ok_or(Odd)
@@ -227,7 +216,11 @@ impl<'a> Pull<'a, '_> {
         }
     }
 
-    fn pass_items(&mut self, end: u8, mut item: impl FnMut(&mut Self) -> Result<(), Odd>) -> Result<(), Odd> {
+    pub(crate) fn pass_items(
+        &mut self,
+        end: u8,
+        mut item: impl FnMut(&mut Self) -> Result<(), Odd>,
+    ) -> Result<(), Odd> {
         self.at += 1;
         self.space();
         if self.peek()? == end {
@@ -272,8 +265,47 @@ impl<'a> Pull<'a, '_> {
         if digits == 0 { Err(Odd) } else { Ok(()) }
     }
 
-    /// Whether a list or its next element begins here; passes over what is in front of it.
-    fn each(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Odd>) -> Result<(), Odd> {
+    /// Reads an integer, or null.
+    #[inline]
+    pub(crate) fn integer(&mut self) -> Result<Option<i64>, Odd> {
+        let start = self.at;
+        let negative = self.peek()? == b'-';
+        self.at += usize::from(negative);
+        let mut value = 0_i64;
+        let first = self.at;
+        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+            self.at += 1;
+        }
+        let digits = self.at - first;
+        // 18 digits fit; a leading zero is no JSON; a fraction or exponent is no integer.
+        let plain = (1..=18).contains(&digits)
+            && (digits == 1 || self.bytes[first] != b'0')
+            && !matches!(self.bytes.get(self.at), Some(b'.' | b'e' | b'E'));
+        match plain {
+            true if negative && value == 0 => Err(Odd),
+            true => Ok(Some(if negative { -value } else { value })),
+            false if self.at == start && self.word(b"null") => Ok(None),
+            false => Err(Odd),
+        }
+    }
+
+    /// Reads a boolean, or null.
+    #[inline]
+    pub(crate) fn boolean(&mut self) -> Result<Option<bool>, Odd> {
+        if self.word(b"true") {
+            Ok(Some(true))
+        } else if self.word(b"false") {
+            Ok(Some(false))
+        } else if self.word(b"null") {
+            Ok(None)
+        } else {
+            Err(Odd)
+        }
+    }
+
+    /// Reads a list, element by element; null ones are left out.
+    pub(crate) fn each(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Odd>) -> Result<(), Odd> {
         if self.peek()? != b'[' {
             return Err(Odd);
         }
@@ -292,127 +324,4 @@ fn same(left: &[u8], right: &[u8]) -> bool {
         return left_end == right_end && left.first_chunk::<4>() == right.first_chunk::<4>();
     }
     left.iter().zip(right).all(|(left, right)| left == right)
-}
-
-/// How many bytes there are before a quote, a backslash or a control character.
-#[inline]
-fn plain_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    // A byte's highest bit is set where it is zero. Bits above the first hit may be wrong, so only that is used.
-    let zero = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
-    let mut len = 0;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        let word = u64::from_le_bytes(*word);
-        let backslash = zero(word ^ (ONES * 0x5c));
-        // With this bit flipped, a quote is 0x20, and nothing but control characters is less.
-        let flipped = word ^ (ONES * 0x02);
-        let quote_or_control = flipped.wrapping_sub(ONES * 0x21) & !flipped & HIGHS;
-        let hits = backslash | quote_or_control;
-        if hits != 0 {
-            return len + (hits.trailing_zeros() / 8) as usize;
-        }
-        len += 8;
-    }
-    len + rest.iter().take_while(|&&byte| byte != b'"' && byte != b'\\' && byte >= 0x20).count()
-}
-
-impl<'a> FieldSource<'a> for Pull<'a, '_> {
-    type Error = Odd;
-
-    #[inline]
-    fn text(&mut self, slot: &mut Option<Text<'a>>) -> Result<Found, Odd> {
-        *slot = if self.peek()? == b'"' {
-            Some(Pull::text(self)?)
-        } else if self.word(b"null") {
-            None
-        } else {
-            return Err(Odd);
-        };
-        Ok(Found::Taken)
-    }
-
-    #[inline]
-    fn integer(&mut self, slot: &mut Option<i64>) -> Result<Found, Odd> {
-        let start = self.at;
-        let negative = self.word(b"-");
-        let mut value = 0_i64;
-        let first = self.at;
-        while let Some(digit @ b'0'..=b'9') = self.bytes.get(self.at) {
-            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
-            self.at += 1;
-        }
-        let digits = self.at - first;
-        // 18 digits fit; a leading zero is no JSON; a fraction or exponent is no integer.
-        let plain = (1..=18).contains(&digits)
-            && (digits == 1 || self.bytes[first] != b'0')
-            && !matches!(self.bytes.get(self.at), Some(b'.' | b'e' | b'E'));
-        *slot = match plain {
-            true if negative && value == 0 => return Err(Odd),
-            true => Some(if negative { -value } else { value }),
-            false if self.at == start && self.word(b"null") => None,
-            false => return Err(Odd),
-        };
-        Ok(Found::Taken)
-    }
-
-    fn boolean(&mut self, slot: &mut Option<bool>) -> Result<Found, Odd> {
-        *slot = if self.word(b"true") {
-            Some(true)
-        } else if self.word(b"false") {
-            Some(false)
-        } else if self.word(b"null") {
-            None
-        } else {
-            return Err(Odd);
-        };
-        Ok(Found::Taken)
-    }
-
-    fn texts(&mut self, slot: &mut Option<Vec<Text<'a>>>) -> Result<Found, Odd> {
-        *slot = None;
-        if !self.word(b"null") {
-            let mut texts = Vec::new();
-            self.each(|pull| {
-                texts.push(pull.text()?);
-                Ok(())
-            })?;
-            *slot = Some(texts);
-        }
-        Ok(Found::Taken)
-    }
-
-    fn texts_or_text(&mut self, slot: &mut Option<Vec<Text<'a>>>) -> Result<Found, Odd> {
-        if self.peek()? == b'"' {
-            *slot = Some(vec![Pull::text(self)?]);
-            return Ok(Found::Taken);
-        }
-        self.texts(slot)
-    }
-
-    fn record<R: Decode<'a>>(&mut self, slot: &mut Option<R>) -> Result<Found, Odd> {
-        if self.word(b"null") {
-            *slot = None;
-        } else {
-            self.object(slot.insert(R::default()))?;
-        }
-        Ok(Found::Taken)
-    }
-
-    fn records<R: Decode<'a>>(&mut self, slot: &mut Option<Vec<R>>) -> Result<Found, Odd> {
-        *slot = None;
-        if !self.word(b"null") {
-            // Room for a usual meeting, so that records are seldom moved.
-            let records = slot.insert(Vec::with_capacity(8));
-            self.each(|pull| {
-                if records.len() == MAX_RECORDS {
-                    return Err(Odd);
-                }
-                records.push(R::default());
-                records.last_mut().map_or(Ok(false), |record| pull.object(record)).map(drop)
-            })?;
-        }
-        Ok(Found::Taken)
-    }
 }

@@ -20,17 +20,28 @@ pub(crate) enum Found {
     Drifted,
 }
 
-/// A record that can be filled in, field by field.
-pub(crate) trait Decode<'a>: Default {
-    /// Tells the record types apart, from 0.
+/// What there is to know of a type of records. The records of this crate have it, and no others.
+pub trait Record: sealed::Sealed {
+    /// Tells the types of records apart, from 0.
     const TYPE: usize;
 
-    /// The names of the fields, in the order of the schema.
+    /// The names of the fields, in the order of the schema. There are no more than 64.
     const FIELDS: &'static [&'static str];
+
+    /// The names as they nearly always stand in JSON: quoted, with their colons.
+    const KEYS: &'static [&'static str];
 
     /// Where a field stands in the schema.
     fn index_of(key: &str) -> Option<usize>;
+}
 
+pub(crate) mod sealed {
+    /// Nobody else has it.
+    pub trait Sealed {}
+}
+
+/// A record that can be filled in, field by field.
+pub(crate) trait Decode<'a>: Record + Default {
     /// Reads a value from `source` into the field at `index`.
     fn field<S: FieldSource<'a>>(&mut self, index: usize, source: &mut S) -> Result<Found, S::Error>;
 

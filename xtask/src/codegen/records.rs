@@ -9,7 +9,8 @@ pub(crate) fn write(model: &Model) -> String {
     let mut out = String::from(
         "//! The records of a bulk export: `docs/openapi.yaml` as Rust types.\n\n\
          use crate::extra::Extra;\n\
-         use crate::record::{Decode, FieldSource, Found, Text, own, own_all, own_record, own_records};\n",
+         use crate::record::sealed::Sealed;\n\
+         use crate::record::{Decode, FieldSource, Found, Record, Text, own, own_all, own_record, own_records};\n",
     );
     let most = model.with_role("record").map(|object| object.fields.len()).max().unwrap_or_default();
     let _ = write!(
@@ -103,19 +104,24 @@ fn write_decode(out: &mut String, object: &Object, number: usize) {
     let name = &object.name;
     let _ = write!(
         out,
-        "\nimpl<'a> Decode<'a> for {name}<'a> {{\nconst TYPE: usize = {number};\nconst FIELDS: &'static [&'static str] = &["
+        "\nimpl Sealed for {name}<'_> {{}}\n\nimpl Record for {name}<'_> {{\nconst TYPE: usize = {number};\nconst FIELDS: &'static [&'static str] = &["
     );
     for field in &object.fields {
         let _ = write!(out, "{:?}, ", field.name);
+    }
+    out.push_str("];\nconst KEYS: &'static [&'static str] = &[");
+    for field in &object.fields {
+        let _ = write!(out, "{:?}, ", format!("\"{}\":", field.name));
     }
     out.push_str("];\n\nfn index_of(key: &str) -> Option<usize> {\nSome(match key {\n");
     for (index, field) in object.fields.iter().enumerate() {
         let _ = writeln!(out, "{:?} => {index},", field.name);
     }
-    out.push_str(
-        "_ => return None,\n})\n}\n\n\
-         fn field<S: FieldSource<'a>>(&mut self, index: usize, source: &mut S) -> Result<Found, S::Error> {\n\
-         match index {\n",
+    let _ = write!(
+        out,
+        "_ => return None,\n}})\n}}\n}}\n\nimpl<'a> Decode<'a> for {name}<'a> {{\n\
+         fn field<S: FieldSource<'a>>(&mut self, index: usize, source: &mut S) -> Result<Found, S::Error> {{\n\
+         match index {{\n",
     );
     for (index, field) in object.fields.iter().enumerate() {
         let _ = writeln!(
