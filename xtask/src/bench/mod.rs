@@ -5,6 +5,7 @@ mod export;
 mod generate;
 mod page;
 mod process;
+mod sim;
 mod tables;
 
 use std::fs::File;
@@ -26,6 +27,9 @@ enum What {
     Tables(tables::Args),
     /// Time and peak memory of whole exports against the simulator
     Export(export::Args),
+    /// The simulator on one core: an export to curl, status calls by wrk, its start and memory; its section of
+    /// docs/benchmarks.md
+    Sim(sim::Args),
     /// Write seeded benchmark data to a file
     Generate {
         /// What to write
@@ -52,6 +56,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
     match &args.what {
         What::Client(args) => client::run(args, root),
         What::Export(args) => export::run(args, root),
+        What::Sim(args) => sim::run(args, root),
         What::Tables(args) => tables::run(args, root),
         What::Generate { resource, mebibytes, seed, out } => generate(*resource, *mebibytes, *seed, out),
     }
