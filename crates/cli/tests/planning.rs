@@ -160,3 +160,33 @@ fn between_syncs_the_plan_and_the_status_tell_what_is_there_and_what_is_next() {
         files(&lake).into_iter().filter(|name| !name.starts_with("_backstory/ledger")).collect();
     assert_eq!(left, after, "asking has changed something");
 }
+
+#[test]
+fn jobs_that_an_earlier_run_has_left_are_told_with_their_time_and_are_not_planned_again() {
+    let service = Service::start(&["--job-time", "10h"]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let mut sync = service.client();
+    sync.env("BACKSTORY_NOW", NOW)
+        .args(["sync", "--since", "2026-01-01", "--deadline", "300ms", "--to"])
+        .arg(&lake);
+    run(&mut sync).ended_with(5);
+
+    let status = json_of("status", &lake, NOW);
+    let jobs = status["jobs_in_flight"].as_array().unwrap();
+    assert!(!jobs.is_empty() && jobs.iter().all(|job| job["expires_in_days"] == 10.0), "{status}");
+    assert_eq!((&status["watermark"], &status["coverage"]["days"]), (&json!(null), &json!([])));
+    let said = run(&mut asked("status", &lake, NOW)).ended_with(0).stdout;
+    assert!(
+        said.contains("nothing is loaded yet") && said.contains("its file is kept for 10 more days"),
+        "{said}"
+    );
+
+    let mut plan = asked("plan", &lake, NOW);
+    let plan = run(plan.args(["--since", "2026-01-01", "--json"])).ended_with(0).json();
+    let taken_over = plan["taken_over"].as_array().unwrap();
+    assert_eq!(taken_over.len(), jobs.len());
+    let planned = plan["jobs"].as_array().unwrap();
+    assert_eq!(planned.len() + taken_over.len(), 4, "{plan}");
+    assert_eq!((&plan["legal"], &plan["watermark_after"]), (&json!(true), &json!("2026-06-17")));
+}

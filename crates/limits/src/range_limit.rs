@@ -1,6 +1,6 @@
 //! How wide one job's range may be, and how a wider one is cut into legal pieces.
 
-use jiff::ToSpan;
+use jiff::Span;
 use jiff::civil::Date;
 
 use crate::error::{Error, ErrorKind};
@@ -81,8 +81,9 @@ impl Iterator for Split {
 
     fn next(&mut self) -> Option<DateRange> {
         let start = self.next?;
-        // Adding may run past the calendar's last day (9999-12-31); the range's own end is then the nearer one.
-        let last = start.checked_add(i64::from(self.max_days - 1).days()).unwrap_or(Date::MAX).min(self.end);
+        // A limit may be wider than the calendar, or run past its last day; the range's own end is then the nearer one.
+        let width = Span::new().try_days(self.max_days - 1).ok();
+        let last = width.and_then(|width| start.checked_add(width).ok()).unwrap_or(Date::MAX).min(self.end);
         self.next = last.tomorrow().ok().filter(|next| *next <= self.end);
         DateRange::new(start, last).ok()
     }

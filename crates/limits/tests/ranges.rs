@@ -126,6 +126,13 @@ fn a_split_at_the_calendars_end_stops_there() {
 }
 
 #[test]
+fn a_limit_that_is_wider_than_the_calendar_splits_nothing() {
+    let limit = UseLimits::published().snapshot_range.with_max_days(u32::MAX);
+    let whole = DateRange::new(date(2024, 1, 1), Date::MAX).unwrap();
+    assert_eq!(limit.split(whole).collect::<Vec<_>>(), [whole]);
+}
+
+#[test]
 fn kinds_are_read_in_any_case_and_an_unknown_one_names_the_choices() {
     assert_eq!("Delta".parse::<ExportKind>().unwrap(), ExportKind::Delta);
     let error = "full".parse::<ExportKind>().unwrap_err();

@@ -5,7 +5,7 @@ use backstory_destination::DeliveryRecord;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::error::Error;
-use crate::ledger::{LedgerFacts, LedgerJob};
+use crate::ledger::{JobSpec, LedgerFacts, LedgerJob};
 use crate::plan::{Attempt, JobTimes, SyncPlan, SyncSettings};
 
 /// What a sync would do now.
@@ -39,7 +39,12 @@ pub fn forecast(
         .collect();
     let mut as_if = deliveries.to_vec();
     as_if.extend(taken_over.iter().map(LedgerJob::as_if_delivered));
-    let plan = SyncPlan::new(&as_if, &attempts, settings, now)?;
+    let mut plan = SyncPlan::new(&as_if, &attempts, settings, now)?;
+    // What is under way isn't asked for again, though it may leave a day open.
+    plan.retain(&as_if, now, |job| {
+        let spec = JobSpec::of(job);
+        !taken_over.iter().any(|job| job.spec.covers(&spec))
+    });
     let times = ledger.map_or_else(JobTimes::default, LedgerFacts::job_times);
     let expected_time = plan.expected_time(&times);
     Ok(Forecast { plan, taken_over, expected_time })
@@ -51,4 +56,66 @@ pub(crate) fn is_delivered(job: &LedgerJob, deliveries: &[DeliveryRecord]) -> bo
         job.job_id.as_deref() == Some(&record.delivery.job_id) && record.delivery.kind == job.spec.kind
     };
     deliveries.iter().any(is_its)
+}
+
+#[cfg(test)]
+mod tests {
+    use backstory_destination::{DeliveryKind, Window};
+    use jiff::civil::date;
+
+    use super::*;
+    use crate::ledger::Stage;
+
+    fn job(kind: DeliveryKind, stage: Stage, job_id: Option<&str>, day: i8) -> LedgerJob {
+        let day = date(2026, 6, day);
+        let intended_at = "2026-06-18T12:00:00Z".parse().unwrap();
+        let spec =
+            JobSpec { kind, activity_type: "all".to_owned(), window: Window::new(day, day), part_of: None };
+        LedgerJob {
+            id: 1,
+            spec,
+            reason: String::new(),
+            intended_at,
+            stage,
+            ending: None,
+            error: None,
+            job_id: job_id.map(str::to_owned),
+            job_created_time: None,
+            job_start_time: None,
+            job_end_time: None,
+            changed_at: intended_at,
+        }
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_planned_again_and_what_was_given_up_is() {
+        let settings = {
+            let mut settings = SyncSettings::new(date(2026, 6, 1));
+            settings.contacts = false;
+            settings
+        };
+        let now = "2026-06-18T12:00:00Z".parse().unwrap();
+        let alone = forecast(&[], None, &settings, now).unwrap();
+        assert!(alone.taken_over.is_empty() && alone.expected_time.is_none());
+        let todays = |stage, id| job(DeliveryKind::Delta, stage, id, 18);
+        let facts = LedgerFacts {
+            open_jobs: vec![
+                todays(Stage::Abandoned, Some("7")),
+                job(DeliveryKind::Contacts, Stage::Created, Some("8"), 18),
+            ],
+            median_seconds: [Some(60.0), Some(5.0), None],
+            ..LedgerFacts::default()
+        };
+        let given_up = forecast(&[], Some(&facts), &settings, now).unwrap();
+        assert_eq!(given_up.plan.jobs(), alone.plan.jobs());
+        assert!(given_up.taken_over.is_empty());
+        // Two snapshots at once, and the delta behind them.
+        assert_eq!(given_up.expected_time, Some(SignedDuration::from_secs(65)));
+        let facts = LedgerFacts { open_jobs: vec![todays(Stage::Created, Some("9"))], ..facts };
+        let under_way = forecast(&[], Some(&facts), &settings, now).unwrap();
+        assert_eq!(under_way.taken_over.len(), 1);
+        let (jobs, without) = (under_way.plan.jobs(), alone.plan.jobs());
+        assert_eq!(jobs, &without[..without.len() - 1]);
+        assert!(under_way.plan.proof().holds());
+    }
 }

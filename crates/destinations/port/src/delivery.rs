@@ -61,7 +61,9 @@ pub struct Window {
     pub to: Date,
 }
 
-/// A set of deliveries that is complete once its windows cover its range: a snapshot of history, a refresh of contacts.
+/// What a delivery is a part of. A refresh of contacts is complete once the windows of its set cover its range: it is one
+/// observation. A history of activities is complete once the windows of any of its snapshots cover its range, since what is
+/// there already isn't asked for again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PartOf {
     /// Tells the set from others. Sets are ordered by it: it is the server's time at which the set was begun, as RFC 3339

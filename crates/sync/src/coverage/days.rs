@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use jiff::{SignedDuration, Span, Timestamp};
 
 /// The UTC day of an instant.
 pub(crate) fn day_of(instant: Timestamp) -> Date {
@@ -18,12 +18,17 @@ pub(crate) fn open_day(instant: Timestamp, settling: SignedDuration) -> Date {
 
 /// The day `days` later, or the calendar's last.
 pub(crate) fn later(day: Date, days: u32) -> Date {
-    day.checked_add(i64::from(days).days()).unwrap_or(Date::MAX)
+    span(days).and_then(|span| day.checked_add(span).ok()).unwrap_or(Date::MAX)
 }
 
 /// The day `days` earlier, or the calendar's first.
 pub(crate) fn earlier(day: Date, days: u32) -> Date {
-    day.checked_sub(i64::from(days).days()).unwrap_or(Date::MIN)
+    span(days).and_then(|span| day.checked_sub(span).ok()).unwrap_or(Date::MIN)
+}
+
+/// Nothing when that is more days than the calendar has.
+fn span(days: u32) -> Option<Span> {
+    Span::new().try_days(days).ok()
 }
 
 /// How many days after `from` the day `to` is; negative when it lies before.

@@ -44,6 +44,8 @@ pub struct SyncPlan {
     coverage: Coverage,
     proof: SyncProof,
     settings: SyncSettings,
+    /// The last processing day that is asked for.
+    last: Date,
 }
 
 /// What everything in a plan is decided by.
@@ -93,8 +95,21 @@ impl SyncPlan {
         if settings.contacts {
             jobs.extend(contacts(&situation, now, &mut choices));
         }
-        let proof = SyncProof::of(deliveries, &jobs, settings, coverage.watermark(), situation.last, now);
-        Ok(Self { jobs, choices, coverage, proof, settings: settings.clone() })
+        let last = situation.last;
+        let proof = SyncProof::of(deliveries, &jobs, settings, coverage.watermark(), last, now);
+        Ok(Self { jobs, choices, coverage, proof, settings: settings.clone(), last })
+    }
+
+    /// The plan with those of its jobs only that are `needed`, proved anew.
+    pub(crate) fn retain(
+        &mut self,
+        deliveries: &[DeliveryRecord],
+        now: Timestamp,
+        needed: impl FnMut(&PlannedJob) -> bool,
+    ) {
+        self.jobs.retain(needed);
+        let watermark = self.coverage.watermark();
+        self.proof = SyncProof::of(deliveries, &self.jobs, &self.settings, watermark, self.last, now);
     }
 
     /// The jobs, in the order in which they should be created.
