@@ -27,6 +27,9 @@ const ROWS_AT_A_TIME: u64 = 1 << 20;
 pub(crate) struct Current {
     /// Each file with its current rows.
     pub(crate) files: Vec<(Arc<DataFile>, Chosen)>,
+    /// The keys that the overlay has too, but whose current row is the base's. They are rare: it takes a delivery that brings
+    /// an older version than an earlier one did.
+    pub(crate) of_base: Vec<String>,
 }
 
 /// Rows of a file.
@@ -118,6 +121,7 @@ fn current_with(base: Option<&Base>, overlay: &[Arc<DataFile>], at_a_time: u64) 
     let base_files = base.map_or(&[][..], |base| &base.files);
     // Of the base, the rows that aren't current.
     let mut beaten = BTreeMap::<usize, BooleanBufferBuilder>::new();
+    let mut of_base = Vec::new();
     for pass in 0..passes {
         let winners = winners(&layers, pass, passes)?;
         for row in &winners {
@@ -131,11 +135,15 @@ fn current_with(base: Option<&Base>, overlay: &[Arc<DataFile>], at_a_time: u64) 
                     let rows = &base_files[file];
                     beaten.entry(file).or_insert_with(|| unset(rows.rows())).set_bit(row, true);
                 }
-                Hit::OverlayBeaten(row) => layers[row.file as usize].set(row.row, false),
+                Hit::OverlayBeaten { row, key } => {
+                    layers[row.file as usize].set(row.row, false);
+                    of_base.push(key);
+                }
             }
         }
     }
-    let mut current = Current::default();
+    of_base.sort_unstable();
+    let mut current = Current { of_base, ..Current::default() };
     for (at, file) in base_files.iter().enumerate() {
         let chosen = beaten.remove(&at).map_or(Chosen::All, |mut beaten| Chosen::Some(!&beaten.finish()));
         current.files.push((Arc::clone(file), chosen));
@@ -239,7 +247,7 @@ fn winners(layers: &[Layer], pass: u32, passes: u32) -> Result<Vec<Row>, Error> 
 /// A key that both the base and the overlay have.
 enum Hit {
     BaseBeaten { file: usize, row: usize },
-    OverlayBeaten(Row),
+    OverlayBeaten { row: Row, key: String },
 }
 
 fn compare_with_base(base: &Base, layers: &[Layer], winners: &[Row]) -> Result<Vec<Hit>, Error> {
@@ -276,6 +284,7 @@ fn compare_with_base(base: &Base, layers: &[Layer], winners: &[Row]) -> Result<V
         }
         let mut selected = unset(row as u64);
         met.iter().for_each(|(row, _)| selected.set_bit(*row, true));
+        let mut beating = Vec::new();
         let mut met = met.into_iter();
         open.read(group, Columns::Only(&["_version"]), Some(&selected.finish()), |batch| {
             for version in texts(&batch, "_version", file)?.iter() {
@@ -288,12 +297,26 @@ fn compare_with_base(base: &Base, layers: &[Layer], winners: &[Row]) -> Result<V
                 };
                 // Where both are of the same delivery they are the same row.
                 let overlay = (winner.instant, layers[winner.file as usize].common.as_str());
-                hits.push(if (instant, common) > overlay {
-                    Hit::OverlayBeaten(winner)
+                if (instant, common) > overlay {
+                    beating.push((row, winner));
                 } else {
-                    Hit::BaseBeaten { file: at, row: first + row }
-                });
+                    hits.push(Hit::BaseBeaten { file: at, row: first + row });
+                }
             }
+            Ok(())
+        })?;
+        if beating.is_empty() {
+            return Ok(());
+        }
+        let mut selected = unset(row as u64);
+        beating.iter().for_each(|(row, _)| selected.set_bit(*row, true));
+        let mut beating = beating.into_iter();
+        open.read(group, Columns::Only(&["_key"]), Some(&selected.finish()), |batch| {
+            let keys = texts(&batch, "_key", file)?.iter().flatten();
+            hits.extend(
+                keys.zip(beating.by_ref())
+                    .map(|(key, (_, row))| Hit::OverlayBeaten { row, key: key.to_owned() }),
+            );
             Ok(())
         })
     })?;

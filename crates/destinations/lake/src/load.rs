@@ -104,8 +104,11 @@ impl Load for LakeLoad {
             fail_point("lake-fragment-landed");
         }
         self.lake.note_commit(&self.delivery.job_id);
-        // The rows are committed. Views that can't be written now are written when the lake settles, or is opened.
-        if let Err(error) = self.lake.refresh_views() {
+        // The rows are committed; views that can't be written now are written when the lake settles. Over a base that takes a
+        // look at all of its keys, so it is done once, at the end.
+        if before.activities.base.is_none()
+            && let Err(error) = self.lake.refresh_views()
+        {
             tracing::warn!(%error, "can't bring the views up to date yet");
         }
         fail_point("lake-committed");

@@ -4,9 +4,9 @@
 //! it is replaced in one step. Paths are absolute, so it works from any directory; a lake that was moved gets a new one at
 //! its next use.
 //!
-//! Current activities are the base's rows whose key the overlay doesn't have, and of the other keys the greatest version. The
-//! base is read whole only once, and of the keys that both have only keys and versions: a row of the base that beats the
-//! overlay's is rare, and where there is none DuckDB leaves the last branch out.
+//! Current activities are the base's rows whose key the overlay doesn't have, and of the other keys the greatest version. That
+//! is nearly always the overlay's; the keys where it is the base's are found once, when the views are written, and named in
+//! them, so that a query needs to read no more of the base than its own columns and the keys.
 
 use std::fmt::Write as _;
 use std::io;
@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 use backstory_destination::{Error, ErrorKind, replace};
 use backstory_tables::{ColumnType, Resource, TableDescription, describe_nested};
+use sha2::{Digest as _, Sha256};
 
+use crate::current::current;
 use crate::footer::DataFile;
 use crate::layout::Layout;
 use crate::problem::unwritable;
@@ -24,14 +26,28 @@ use crate::state::State;
 /// Stands before the lake's path, at the beginning of the file.
 const PLACE: &str = "-- The lake is in ";
 
+/// Stands before the fingerprint of what the views are made from.
+const MADE_FROM: &str = "-- Made from ";
+
 /// Writes the views of a state. Returns whether they weren't there yet.
 pub(crate) fn refresh(layout: &Layout, state: &State) -> Result<bool, Error> {
     let path = layout.views();
-    let sql = sql(layout, state)?;
-    if std::fs::read(&path).is_ok_and(|before| before == sql.as_bytes()) {
+    let plain = sql(layout, state, &[])?;
+    let fingerprint = Sha256::digest(&plain).iter().fold(String::from(MADE_FROM), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    if before.lines().any(|line| line == fingerprint) {
         return Ok(false);
     }
-    match replace(&path, sql.as_bytes()) {
+    let base = state.activities.base.as_ref().filter(|_| !state.activities.overlay.is_empty());
+    let of_base = match base {
+        Some(base) => current(Some(base), &state.activities.overlay)?.of_base,
+        None => Vec::new(),
+    };
+    let views = if of_base.is_empty() { plain } else { sql(layout, state, &of_base)? };
+    match replace(&path, format!("{views}\n{fingerprint}\n").as_bytes()) {
         Ok(()) => Ok(true),
         // Another process is writing them; it looks at the files once more when it has.
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
@@ -50,7 +66,8 @@ fn on_one_line(path: &Path) -> String {
     path.display().to_string().replace(['\n', '\r'], "?")
 }
 
-fn sql(layout: &Layout, state: &State) -> Result<String, Error> {
+/// The views. Of the keys in `of_base`, the base's row is current, although the overlay has them too.
+fn sql(layout: &Layout, state: &State, of_base: &[String]) -> Result<String, Error> {
     let mut sql = format!(
         "-- The tables of a Backstory lake as views for DuckDB. Written by backstory; changes are lost.\n\
          {PLACE}{}\n\
@@ -58,7 +75,7 @@ fn sql(layout: &Layout, state: &State) -> Result<String, Error> {
         on_one_line(layout.root())
     );
     let source = Source::of(state)?;
-    let current = source.current();
+    let current = source.current(of_base);
     let activities = describe_nested(Resource::Activities);
     view(&mut sql, "activities", &relational(&activities, current.as_deref()));
     for list in ["participants", "campaigns"] {
@@ -93,26 +110,28 @@ impl Source {
     }
 
     /// The current rows, nested.
-    fn current(&self) -> Option<String> {
+    fn current(&self, of_base: &[String]) -> Option<String> {
         let (base, overlay) = match (&self.base, &self.overlay) {
             (None, None) => return None,
             (Some(base), None) => return Some(base.clone()),
             (None, Some(overlay)) => return Some(format!("({})", greatest(overlay))),
             (Some(base), Some(overlay)) => (base, overlay),
         };
-        let greatest = greatest(overlay);
-        // `beaten`: keys whose greatest version is the base's. Each join has the smaller side on its right.
+        let of_base: Vec<_> = of_base.iter().map(|key| text(key)).collect();
+        let of_base = of_base.join(", ");
+        let (not_of_base, of_base) = match of_base.as_str() {
+            "" => (String::new(), String::new()),
+            keys => (
+                format!(" WHERE _key NOT IN ({keys})"),
+                format!("\n  UNION ALL\n  SELECT * FROM {base} WHERE _key IN ({keys})"),
+            ),
+        };
         Some(format!(
-            "(\
-             WITH beaten AS MATERIALIZED (\n    \
-               SELECT base._key AS _key FROM {base} AS base\n    \
-               JOIN (SELECT _key, max(_version) AS _version FROM {overlay} GROUP BY _key) AS overlay\n    \
-               ON base._key = overlay._key AND base._version > overlay._version\n  )\n  \
+            "(\n  \
              SELECT * FROM {base} AS base ANTI JOIN (SELECT _key FROM {overlay}) AS overlay ON base._key = overlay._key\n  \
              UNION ALL\n  \
-             SELECT * FROM ({greatest}) AS overlay ANTI JOIN beaten ON overlay._key = beaten._key\n  \
-             UNION ALL\n  \
-             SELECT * FROM {base} AS base SEMI JOIN beaten ON base._key = beaten._key)"
+             SELECT * FROM ({}){not_of_base}{of_base})",
+            greatest(overlay)
         ))
     }
 }
@@ -203,23 +222,26 @@ fn files(files: &[Arc<DataFile>]) -> Result<Option<String>, Error> {
 }
 
 fn path_in_sql(path: &Path) -> Result<String, Error> {
-    let text = path.to_str().ok_or_else(|| {
+    let path = path.to_str().ok_or_else(|| {
         Error::new(ErrorKind::Usage, format!("{} is a path that SQL can't hold", path.display()))
             .with_hint("put the lake in a folder whose path is UTF-8")
     })?;
-    let mut quoted = String::from("'");
-    for letter in text.chars() {
+    let mut literal = String::new();
+    for letter in path.chars() {
         match letter {
-            '\'' => quoted.push_str("''"),
             // DuckDB would take these for patterns.
             '[' | '*' | '?' => {
-                quoted.push('[');
-                quoted.push(letter);
-                quoted.push(']');
+                literal.push('[');
+                literal.push(letter);
+                literal.push(']');
             }
-            _ => quoted.push(letter),
+            _ => literal.push(letter),
         }
     }
-    quoted.push('\'');
-    Ok(quoted)
+    Ok(text(&literal))
+}
+
+/// A text in SQL.
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

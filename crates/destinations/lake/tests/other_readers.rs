@@ -117,6 +117,9 @@ fn duckdb_pyarrow_and_polars_agree_with_the_lake_in_every_state() {
     expected.set("a", "a3");
     expected.set("d", "d1");
     expected.versions = 9;
+    lake.settle(now).unwrap();
+    let views = std::fs::read_to_string(lake.folder().join("views.duckdb.sql")).unwrap();
+    assert!(views.contains("NOT IN ('b')"), "the row of the base is current");
     expected.is_found(&python, &lake);
 
     // Somewhere else.
