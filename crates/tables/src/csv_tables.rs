@@ -129,13 +129,19 @@ impl<'w> Table<'w> {
     }
 
     fn finish(self) -> Result<(), Error> {
-        let mut writer = self.writer.into_inner().map_err(|error| failed(self.name, error.into_error()))?;
-        writer.flush().map_err(|error| failed(self.name, error))
+        let written = self.writer.into_inner();
+        let mut writer =
+            written.map_err(|error| Error::write(&format!("{}.csv", self.name), error.into_error()))?;
+        writer.flush().map_err(|error| Error::write(&format!("{}.csv", self.name), error))
     }
 }
 
-fn failed(table: &str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::write(&format!("{table}.csv"), error)
+fn failed(table: &str, error: csv::Error) -> Error {
+    // It has no source, so that nobody would learn that the disk is full.
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => Error::write(&format!("{table}.csv"), error),
+        kind => Error::write(&format!("{table}.csv"), format!("{kind:?}")),
+    }
 }
 
 /// A column by its type.

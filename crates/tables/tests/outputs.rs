@@ -169,6 +169,13 @@ fn a_disk_that_is_full_is_told() {
         let output = Output::new(*format);
         let writers = output.tables(Resource::Activities).unwrap().iter().map(|_| Full).collect();
         let error = activities().to_writers(ACTIVITIES.as_bytes(), &output, writers, &mut BadRows::fail());
-        assert_eq!(error.unwrap_err().kind(), ErrorKind::Write, "{format}");
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Write, "{format}");
+        let mut cause = std::error::Error::source(&error);
+        let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
+        while let Some(error) = cause.filter(|error| !error.downcast_ref().is_some_and(is_full)) {
+            cause = error.source();
+        }
+        assert!(cause.is_some(), "{format} doesn't say why");
     }
 }
