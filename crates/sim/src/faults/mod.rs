@@ -7,6 +7,7 @@
 
 mod effect;
 mod plan;
+mod rule;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ pub(crate) use effect::{
     BodyKind, Close, Effect, JobEffect, Position, RecordEffect, RetryAfter, StatusFault,
 };
 pub use plan::Faults;
-pub(crate) use plan::RouteName;
+pub(crate) use rule::RouteName;
 
 use crate::jobs::Resource;
 use crate::world::{keyed, scale};
