@@ -202,6 +202,34 @@ async fn jobs_of_a_run_that_was_stopped_are_taken_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_of_an_earlier_run_that_is_gone_is_asked_for_again_in_the_same_run() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let scripted = service.scripted();
+    // The first run can't download anything.
+    service.twist(|request, reply| {
+        if request.uri().path().ends_with("/data") {
+            return Scripted::reply(503, r#"{"error":"Unavailable","message":"HTTP 503"}"#);
+        }
+        reply
+    });
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert_eq!((report.failures.len(), report.outcome()), (4, "failed"), "{report:?}");
+    // The second finds that two of its jobs are gone.
+    service.twist(|request, reply| {
+        let path = request.uri().path();
+        if path.ends_with("/jobs/100") || path.ends_with("/jobs/101") {
+            return Scripted::reply(404, r#"{"error":"NotFoundException","message":"HTTP 404 Not Found"}"#);
+        }
+        reply
+    });
+    let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!((report.taken_over, report.created, report.committed.len()), (4, 2, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_destination_has_lost_comes_back_from_the_raw_files() {
     let home = tempfile::tempdir().unwrap();
     let destination = Memory::new(home.path());

@@ -208,6 +208,7 @@ impl Engine<'_> {
                 } else {
                     // A job of an earlier run is gone; whether its window is still wanted, the next round's plan says.
                     tracing::info!(job = %spec, ?ending, "an earlier run's job is of no use");
+                    progress.tried.remove(&spec);
                 }
             }
             Outcome::Again(_, reason) => {

@@ -177,8 +177,11 @@ async fn rounds(
         let mut settings = settings.clone();
         settings.future_dates &= !engine.future_is_refused();
         let plan = SyncPlan::new(&as_if, &attempts, &settings, engine.options.now())?;
-        let mut work: Vec<Work> =
-            open.into_iter().filter(|job| !progress.tried_open.contains(&job.id)).map(Work::Open).collect();
+        let mut work: Vec<Work> = open
+            .into_iter()
+            .filter(|job| !progress.tried_open.contains(&job.id) && !progress.tried.contains(&job.spec))
+            .map(Work::Open)
+            .collect();
         let taken_over = work.len();
         // What is under way, or has come in this run, isn't asked for again, though it may leave a day open.
         let open: Vec<JobSpec> = work.iter().map(|work| work.spec().clone()).collect();

@@ -1,0 +1,156 @@
+//! `sync`, `verify`, `rebuild` and `history` as users run them, against a simulator in another process.
+
+mod program;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use program::{Said, Service, backstory, files, run};
+use serde_json::Value;
+
+fn sync(service: &Service, lake: &Path) -> Command {
+    let mut command = service.client();
+    command.env("BACKSTORY_NOW", "2026-06-18T12:00:00Z").args(["sync", "--to"]).arg(lake);
+    command
+}
+
+fn on(command: &str, lake: &Path) -> Said {
+    let mut program = backstory();
+    program.env("BACKSTORY_NOW", "2026-06-18T12:00:00Z");
+    run(program.arg(command).arg("--to").arg(lake).arg("--json"))
+}
+
+#[test]
+fn a_lake_is_filled_kept_current_proven_and_made_anew() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    // From when on must be said once.
+    run(&mut sync(&service, &lake)).ended_with(2).error_says("--since");
+    let first = run(sync(&service, &lake).args(["--since", "2023-06-01", "--json"])).ended_with(0).json();
+    assert_eq!((&first["outcome"], &first["watermark"]), (&"done".into(), &"2026-06-17".into()));
+    assert!(first["committed"].as_array().unwrap().len() >= 8);
+    let second = run(sync(&service, &lake).arg("--json")).ended_with(0).json();
+    assert_eq!(second["committed"].as_array().unwrap().len(), 1, "today's delta");
+    assert_eq!(second["committed"][0]["kind"], "delta");
+
+    let verified = on("verify", &lake).ended_with(0).json();
+    assert_eq!((&verified["ok"], &verified["findings"]), (&true.into(), &Value::Array(Vec::new())));
+    assert!(verified["activities"]["count"].as_u64().unwrap() > 1_000);
+    let rebuilt = on("rebuild", &lake).ended_with(0).json();
+    assert_eq!(rebuilt["activities"]["before"], rebuilt["activities"]["after"]);
+    let again = on("verify", &lake).ended_with(0).json();
+    for table in ["activities", "contacts"] {
+        assert_eq!(again[table], verified[table]);
+    }
+
+    // Without its data files, from what was kept.
+    std::fs::remove_dir_all(lake.join("activities")).unwrap();
+    on("rebuild", &lake).ended_with(0);
+    assert_eq!(on("verify", &lake).ended_with(0).json()["activities"], verified["activities"]);
+
+    // A raw file that isn't what it was is named, and so is what can't be covered without it.
+    let raw = files(&lake.join("raw/activities"));
+    let broken = raw.iter().find(|name| name.ends_with(".zst")).unwrap();
+    std::fs::write(lake.join("raw/activities").join(broken), b"nonsense").unwrap();
+    let found = on("verify", &lake).ended_with(1).json();
+    assert_eq!(found["ok"], false);
+    assert!(found["findings"][0]["what"].as_str().unwrap().ends_with(broken.as_str()), "{found}");
+    let partly = on("rebuild", &lake).ended_with(5).json();
+    assert_eq!(partly["not_covered"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn every_version_of_an_activity_is_shown() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    run(sync(&service, &lake).args(["--since", "2026-06-01", "--horizon", "1d", "--resources", "activities"])).ended_with(0);
+    let raw = files(&lake.join("raw/activities"));
+    let snapshot = raw.iter().find(|name| name.contains("snapshot") && name.ends_with(".zst")).unwrap();
+    let bytes = std::fs::File::open(lake.join("raw/activities").join(snapshot)).unwrap();
+    let lines = zstd::decode_all(bytes).unwrap();
+    let line: Value = serde_json::from_slice(lines.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let uid = line["uid"].as_str().unwrap();
+    let told = run(backstory().args(["history", uid, "--json", "--to"]).arg(&lake)).ended_with(0).json();
+    let versions = told["versions"].as_array().unwrap();
+    assert_eq!(versions.iter().filter(|version| version["current"] == true).count(), 1);
+    assert_eq!(versions[0]["record"]["uid"], uid);
+    let text = run(backstory().args(["history", uid, "--to"]).arg(&lake)).ended_with(0).stdout;
+    assert!(text.contains("current") && text.contains("line 1,"), "{text}");
+    run(backstory().args(["history", "nobody", "--to"]).arg(&lake)).ended_with(1).error_says("nobody");
+}
+
+#[test]
+fn a_destination_that_there_is_not_is_a_usage_error() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    for (url, words) in [("mysql://user:pw@host/db", "no kind"), ("sqlite:x.db", "not built into"), ("postgres://u:pw@h/d", "not built into")] {
+        let mut command = service.client();
+        let said = run(command.args(["sync", "--since", "2026-01-01", "--to", url])).ended_with(2).error_says(words);
+        assert!(!said.stderr.contains("pw"), "{}", said.stderr);
+    }
+    for command in ["verify", "status"] {
+        run(backstory().args([command, "--to"]).arg(folder.path())).ended_with(2).error_says("no lake");
+    }
+}
+
+#[test]
+fn a_key_that_is_missing_or_bad_is_told_and_the_other_resource_comes() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let mut one_key = sync(&service, &lake);
+    one_key
+        .env_remove("BACKSTORY_CLIENT_ID")
+        .env_remove("BACKSTORY_CLIENT_SECRET")
+        .env("BACKSTORY_ACTIVITY_CLIENT_ID", "key")
+        .env("BACKSTORY_ACTIVITY_SECRET", program::SECRET);
+    run(one_key.args(["--since", "2026-06-01"])).ended_with(2).error_says("--resources activities");
+    let mut bad_key = sync(&service, &lake);
+    bad_key.env("BACKSTORY_OBJECT_CLIENT_ID", "insight-key").env("BACKSTORY_OBJECT_SECRET", program::SECRET);
+    let said = run(bad_key.args(["--since", "2026-06-01", "--json"])).ended_with(5).error_says("key");
+    let report = said.json();
+    assert_eq!((&report["outcome"], &report["watermark"]), (&"partial".into(), &"2026-06-17".into()));
+    // And when nothing comes of it, the reason decides.
+    let mut bad_key = sync(&service, &folder.path().join("other"));
+    bad_key.env("BACKSTORY_CLIENT_ID", "insight-key");
+    run(bad_key.args(["--since", "2026-06-01"])).ended_with(3);
+}
+
+#[test]
+fn each_step_is_one_json_object_a_line() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let said = run(sync(&service, &lake).args(["--since", "2026-06-01", "--log-json", "--json"])).ended_with(0);
+    let events: Vec<Value> = said.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    for name in ["planned", "intended", "started", "state", "committed", "ended"] {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+    assert_eq!((names[0], names[names.len() - 1]), ("planned", "ended"));
+}
+
+#[cfg(unix)]
+#[test]
+fn one_run_at_a_time_and_a_run_that_is_told_to_stop_says_how_to_go_on() {
+    let service = Service::start(&["--job-time", "30s"]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let mut first = sync(&service, &lake);
+    let mut first = first.args(["--since", "2026-06-01", "--log-json"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains(r#""event":"started""#)).unwrap().unwrap();
+    let second = run(&mut sync(&service, &lake)).ended_with(2);
+    assert!(second.stderr.contains("--since"), "an empty lake still asks: {}", second.stderr);
+    let second = run(sync(&service, &lake).args(["--since", "2026-06-01"])).ended_with(1);
+    assert!(second.stderr.contains(&format!("process {} on ", first.id())), "{}", second.stderr);
+    run(backstory().args(["rebuild", "--to"]).arg(&lake)).ended_with(1).error_says("in use");
+    let told = Command::new("kill").args(["-TERM", &first.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    assert_eq!(first.wait().unwrap().code(), Some(130));
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert!(rest.iter().any(|line| line.contains("run the same command again")), "{rest:?}");
+}
