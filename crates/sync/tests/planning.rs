@@ -225,6 +225,47 @@ fn an_earlier_since_adds_only_the_history_before_and_the_watermark_stays() {
 }
 
 #[test]
+fn a_shorter_history_than_one_that_was_never_finished_is_declared_complete_by_one_job() {
+    let mut kept = Kept::new(date(2024, 1, 1));
+    let now = at("2026-06-18T12:00");
+    let plan = kept.plan(now);
+    // From the end of 2025 on everything has landed.
+    for job in &plan.jobs()[..2] {
+        kept.deliver(job, now);
+    }
+    kept.settings.since = date(2026, 1, 1);
+    assert_eq!(kept.coverage(now).watermark(), None);
+    let plan = kept.sync(now);
+    assert_eq!(shown(&plan), ["snapshot 2026-06-18..2026-06-18", "delta 2026-06-18..2026-06-18"]);
+    assert_eq!(plan.jobs()[0].reason, Reason::HistoryItself);
+    assert_eq!(plan.watermark_after(), Some(date(2026, 6, 17)));
+    assert_eq!(Coverage::since_of(&kept.records), Some(date(2026, 1, 1)));
+    assert_eq!(shown(&kept.plan(now)), ["delta 2026-06-18..2026-06-18"]);
+}
+
+#[test]
+fn a_date_of_the_history_that_is_held_by_types_only_keeps_the_watermark_away_and_deltas_run_all_the_same() {
+    let mut kept = Kept::new(date(2026, 6, 17));
+    kept.settings.horizon_days = 1;
+    let now = at("2026-06-18T12:00");
+    for window in ["2026-06-17..2026-06-19", "2026-06-17..2026-06-18", "2026-06-17..2026-06-17"] {
+        kept.fail(DeliveryKind::Snapshot, window, AttemptOutcome::RanTooLong, now);
+    }
+    let plan = kept.sync(now);
+    assert_eq!(plan.jobs().len(), 3 + 1 + 1 + 1, "{:?}", shown(&plan));
+    assert_eq!(plan.watermark_after(), None);
+    assert_eq!(kept.coverage(now).days()[&date(2026, 6, 17)], DayState::Partial);
+    assert_eq!(
+        shown(&kept.sync(at("2026-06-19T12:00"))),
+        ["snapshot 2026-06-20..2026-06-20", "delta 2026-06-17..2026-06-19"]
+    );
+    let plan = kept.sync(at("2026-06-26T12:00"));
+    assert_eq!(shown(&plan)[0], "snapshot 2026-06-21..2026-06-27");
+    assert_eq!(shown(&plan)[1], "snapshot 2026-06-17..2026-06-17");
+    assert_eq!(plan.watermark_after(), Some(date(2026, 6, 25)));
+}
+
+#[test]
 fn a_further_horizon_adds_only_its_end_and_a_nearer_one_or_a_later_since_nothing() {
     let mut kept = Kept::new(date(2026, 1, 1));
     let now = at("2026-06-18T12:00");

@@ -183,7 +183,8 @@ impl Facts<'_> {
         let Some(reached) = reached else { return target };
         // What has landed of a history that reaches further is not the end of one.
         let ends = self.history.asked_up_to(reached);
-        let is_far_enough = ends.is_some_and(|end| end >= later(situation.today, situation.horizon / 2));
+        let is_far_enough =
+            ends.is_some_and(|end| end >= later(situation.today, situation.horizon.div_ceil(2)));
         // A day is allowed for a midnight between planning and asking.
         let asked = self.history.horizon_asked(reached);
         let is_as_asked = asked.is_none_or(|asked| asked + 1 >= i64::from(situation.horizon));
