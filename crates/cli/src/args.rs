@@ -76,6 +76,8 @@ pub(crate) enum Command {
     Rebuild(commands::rebuild::RebuildArgs),
     /// Show every version of one activity, and where it came from
     History(commands::history::HistoryArgs),
+    /// A lake's housekeeping, and plain files of its current state
+    Lake(commands::lake::LakeArgs),
     /// Convert exports that are on disk into another form, offline
     Convert(commands::convert::ConvertArgs),
     /// Print the tables' columns, their types, and where each comes from

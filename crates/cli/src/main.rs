@@ -48,6 +48,7 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
         Command::Status(args) => return commands::status::run(common, environment, args),
         Command::Verify(args) => return commands::verify::run(common, args),
         Command::History(args) => return commands::history::run(common, args),
+        Command::Lake(args) => return commands::lake::run(common, environment, args),
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -70,7 +71,8 @@ fn run(cli: &Cli, environment: &Environment) -> Result<Exit, Failure> {
             | Command::Schema(_)
             | Command::Status(_)
             | Command::Verify(_)
-            | Command::History(_) => Ok(Exit::Done),
+            | Command::History(_)
+            | Command::Lake(_) => Ok(Exit::Done),
         }
     })
 }

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod jobs;
+pub(crate) mod lake;
 pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod rebuild;
