@@ -8,7 +8,7 @@ use arrow_array::{
     Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
-use backstory_formats::{Activity, Contact};
+use backstory_formats::{Activity, ActivityRow, Contact, ContactRow, Odd};
 
 use crate::columns::RowColumns;
 use crate::generated::{ActivityColumns, ContactColumns};
@@ -23,6 +23,8 @@ use crate::version::Versions;
 /// is still in the processor's cache when it is encoded.
 const MAX_ROWS: usize = 8_192;
 const MAX_BYTES: usize = 2 << 20;
+/// How many rows are decoded to records, when they keep being odd, before one is tried the straight way again.
+const LONGEST_PAUSE: u32 = 63;
 
 /// Builds batches of the nested `activities` table.
 ///
@@ -50,7 +52,7 @@ pub struct ActivityBatchBuilder(BatchBuilder<ActivityColumns>);
 pub struct ContactBatchBuilder(BatchBuilder<ContactColumns>);
 
 macro_rules! batch_builder {
-    ($builder:ident, $record:ident, $word:literal) => {
+    ($builder:ident, $record:ident, $row:ident, $decode:ident, $word:literal) => {
         impl $builder {
             /// A builder for the rows of one delivery.
             pub fn new(origin: &Origin) -> Self {
@@ -63,11 +65,19 @@ macro_rules! batch_builder {
                 self.0.bytes = self.0.columns.bytes();
             }
 
-            /// Like [`push`](Self::push), of a row that took so many bytes as delivered: counting them is quicker than
-            /// asking all columns.
-            pub(crate) fn push_row(&mut self, record: &$record<'_>, line: u64, bytes: usize) {
-                self.0.push(record, line);
-                self.0.bytes += bytes;
+            #[doc = concat!("Takes in ", $word, " as it was delivered. That is quicker than decoding and ")]
+            /// [`push`](Self::push), and comes to the same.
+            ///
+            /// # Errors
+            /// Those of the row, which is then left out.
+            pub fn push_row(&mut self, row: &$row<'_>) -> Result<(), backstory_formats::Error> {
+                let line = row.position().line;
+                if !self.0.push_straight(line, |at, columns| row.read_into(at, columns)) {
+                    self.0.push(&row.$decode()?, line);
+                }
+                // Counting these is quicker than asking all columns.
+                self.0.bytes += row.raw().len();
+                Ok(())
             }
 
             /// How many rows have been taken in since the last batch.
@@ -93,8 +103,8 @@ macro_rules! batch_builder {
     };
 }
 
-batch_builder!(ActivityBatchBuilder, Activity, "an activity");
-batch_builder!(ContactBatchBuilder, Contact, "a contact");
+batch_builder!(ActivityBatchBuilder, Activity, ActivityRow, activity, "an activity");
+batch_builder!(ContactBatchBuilder, Contact, ContactRow, contact, "a contact");
 
 /// The columns of a table.
 pub(crate) trait TableColumns: RowColumns {
@@ -141,6 +151,9 @@ pub(crate) struct BatchBuilder<C> {
     lines: Vec<u64>,
     /// How many bytes the rows take, roughly.
     bytes: usize,
+    /// After how many rows the straight way is tried again, and how many of them are left.
+    pause: u32,
+    skip: u32,
     origin: Origin,
     versions: Versions,
 }
@@ -148,12 +161,39 @@ pub(crate) struct BatchBuilder<C> {
 impl<C: TableColumns> BatchBuilder<C> {
     pub(crate) fn new(origin: &Origin) -> Self {
         let versions = Versions::of(origin);
-        Self { columns: C::default(), lines: Vec::new(), bytes: 0, origin: origin.clone(), versions }
+        Self {
+            columns: C::default(),
+            lines: Vec::new(),
+            bytes: 0,
+            pause: 0,
+            skip: 0,
+            origin: origin.clone(),
+            versions,
+        }
     }
 
-    pub(crate) fn push(&mut self, record: &C::Record<'_>, line: u64) {
-        self.columns.push(record);
+    pub(crate) fn push(&mut self, record: &C::Of<'_>, line: u64) {
+        self.columns.push(self.lines.len(), record);
         self.lines.push(line);
+    }
+
+    /// Takes in a row that `read` reads into the columns, unless it turns out to be odd, or those before it were: then most
+    /// others will be too, and only now and then one is tried. Returns whether the row has been taken in.
+    fn push_straight(&mut self, line: u64, read: impl FnOnce(usize, &mut C) -> Result<(), Odd>) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        let row = self.lines.len();
+        if read(row, &mut self.columns).is_err() {
+            self.columns.truncate(row);
+            self.pause = (self.pause * 2 + 1).min(LONGEST_PAUSE);
+            self.skip = self.pause;
+            return false;
+        }
+        self.pause /= 2;
+        self.lines.push(line);
+        true
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -162,9 +202,9 @@ impl<C: TableColumns> BatchBuilder<C> {
 
     pub(crate) fn finish(&mut self) -> RecordBatch {
         self.bytes = 0;
-        let columns = self.columns.finish();
         let lines = std::mem::take(&mut self.lines);
         let rows = lines.len();
+        let columns = self.columns.finish(rows);
         let ingested = C::ingested(&columns);
         let ingested =
             |row: usize| ingested.filter(|array| array.is_valid(row)).map(|array| array.value(row));

@@ -46,7 +46,7 @@ struct Batches<R, D, B> {
 }
 
 macro_rules! batches {
-    ($batches:ident, $decoder:ident, $builder:ident, $decode:ident) => {
+    ($batches:ident, $decoder:ident, $builder:ident) => {
         impl<R: BufRead> $batches<R> {
             /// Reads one file or fragment, from its first byte.
             pub fn new(reader: R, origin: &Origin) -> Self {
@@ -64,17 +64,15 @@ macro_rules! batches {
                     *ended = len == 0;
                     let mut rows = decoder.feed(&chunk[..len]);
                     while let Some(row) = rows.next() {
-                        match row.$decode() {
-                            Ok(record) => builder.push_row(&record, row.position().line, row.raw().len()),
-                            Err(error) => BadRows::fail().take("the export", error, row.raw())?,
+                        if let Err(error) = builder.push_row(&row) {
+                            BadRows::fail().take("the export", error, row.raw())?;
                         }
                     }
                     reader.consume(len);
                 }
                 if *ended && let Some(row) = decoder.finish() {
-                    match row.$decode() {
-                        Ok(record) => builder.push_row(&record, row.position().line, row.raw().len()),
-                        Err(error) => BadRows::fail().take("the export", error, row.raw())?,
+                    if let Err(error) = builder.push_row(&row) {
+                        BadRows::fail().take("the export", error, row.raw())?;
                     }
                 }
                 Ok(if builder.is_empty() { None } else { Some(builder.finish()) })
@@ -96,5 +94,5 @@ macro_rules! batches {
     };
 }
 
-batches!(ActivityBatches, JsonLines, ActivityBatchBuilder, activity);
-batches!(ContactBatches, ContactsCsv, ContactBatchBuilder, contact);
+batches!(ActivityBatches, JsonLines, ActivityBatchBuilder);
+batches!(ContactBatches, ContactsCsv, ContactBatchBuilder);

@@ -18,6 +18,13 @@ pub(crate) struct DecodedBlock {
     pub(crate) records: u64,
 }
 
+impl DecodedBlock {
+    fn put(&mut self, batch: RecordBatch) {
+        self.summary.count_batch(&batch);
+        self.batches.push(batch);
+    }
+}
+
 /// A row that can't be decoded.
 pub(crate) struct BadRow {
     /// Its record is counted from the beginning of the block.
@@ -72,21 +79,16 @@ impl Decoding {
             self.take_activity(decoded, &row);
         }
         if !self.activities.is_empty() {
-            decoded.batches.push(self.activities.finish());
+            decoded.put(self.activities.finish());
         }
         lines.position().record
     }
 
     fn take_activity(&mut self, decoded: &mut DecodedBlock, row: &ActivityRow<'_>) {
-        match row.activity() {
-            Ok(activity) => {
-                self.activities.push_row(&activity, row.position().line, row.raw().len());
-                decoded.summary.count_activity(&activity);
-                if self.activities.is_full() {
-                    decoded.batches.push(self.activities.finish());
-                }
-            }
-            Err(error) => self.set_apart(decoded, error, row.raw()),
+        if let Err(error) = self.activities.push_row(row) {
+            self.set_apart(decoded, error, row.raw());
+        } else if self.activities.is_full() {
+            decoded.put(self.activities.finish());
         }
     }
 
@@ -100,21 +102,16 @@ impl Decoding {
             self.take_contact(decoded, &row);
         }
         if !self.contacts.is_empty() {
-            decoded.batches.push(self.contacts.finish());
+            decoded.put(self.contacts.finish());
         }
         csv.position().record
     }
 
     fn take_contact(&mut self, decoded: &mut DecodedBlock, row: &ContactRow<'_>) {
-        match row.contact() {
-            Ok(contact) => {
-                self.contacts.push_row(&contact, row.position().line, row.raw().len());
-                decoded.summary.rows += 1;
-                if self.contacts.is_full() {
-                    decoded.batches.push(self.contacts.finish());
-                }
-            }
-            Err(error) => self.set_apart(decoded, error, row.raw()),
+        if let Err(error) = self.contacts.push_row(row) {
+            self.set_apart(decoded, error, row.raw());
+        } else if self.contacts.is_full() {
+            decoded.put(self.contacts.finish());
         }
     }
 

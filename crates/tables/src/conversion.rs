@@ -309,11 +309,8 @@ impl Conversion {
         let mut run = Run::new(self, bad_rows);
         run.rows(reader, |run, item| {
             let Item::Contact(row) = item else { return Ok(()) };
-            match row.contact() {
-                Ok(contact) => {
-                    contacts.push_row(&contact, row.position().line, row.raw().len());
-                    run.summary.rows += 1;
-                }
+            match contacts.push_row(&row) {
+                Ok(()) => run.summary.rows += 1,
                 Err(error) => run.bad_row(error, row.raw())?,
             }
             if contacts.is_full() { take(contacts.finish()) } else { Ok(()) }

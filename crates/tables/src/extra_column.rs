@@ -1,7 +1,7 @@
 //! The `extra` column: what the schema doesn't know about a row, written as JSON text where it will lie.
 
 use arrow_array::ArrayRef;
-use backstory_formats::Extra;
+use backstory_formats::{Extra, Odd};
 
 use crate::columns::TextColumn;
 
@@ -10,7 +10,8 @@ use crate::columns::TextColumn;
 #[derive(Debug, Default)]
 pub(crate) struct ExtraColumn {
     texts: TextColumn,
-    /// Whether something has been written for the present row.
+    /// The present row, and whether something has been written for it.
+    row: usize,
     any: bool,
     /// The names of the structs around the present place, from the row inwards; the first `opened` stand in the text.
     path: Vec<&'static str>,
@@ -19,16 +20,32 @@ pub(crate) struct ExtraColumn {
 
 impl ExtraColumn {
     /// Begins a row with the unknown keys that stand directly in it.
-    pub(crate) fn begin(&mut self, extra: &Extra<'_>) {
-        self.any = false;
+    pub(crate) fn begin(&mut self, row: usize, extra: &Extra<'_>) {
+        (self.row, self.any) = (row, false);
         self.put_all(extra);
     }
 
     pub(crate) fn end(&mut self) {
         if self.any {
             self.texts.values.push(b'}');
+            self.texts.end(self.row);
         }
-        self.texts.close(self.any);
+    }
+
+    /// Takes in a row that has this one unknown key. More of them are for [`begin`](Self::begin), which can put one in the
+    /// place of another.
+    pub(crate) fn put_whole(&mut self, row: usize, key: &str, json: &str) -> Result<(), Odd> {
+        if self.texts.has(row) {
+            return Err(Odd);
+        }
+        (self.row, self.any) = (row, false);
+        self.put(key, json);
+        self.end();
+        Ok(())
+    }
+
+    pub(crate) fn truncate(&mut self, rows: usize) {
+        self.texts.truncate(rows);
     }
 
     pub(crate) fn enter(&mut self, name: &'static str) {
@@ -61,6 +78,7 @@ impl ExtraColumn {
 
     fn put_key(&mut self, key: &str) {
         if !self.any {
+            self.texts.begin(self.row);
             self.texts.values.push(b'{');
             self.any = true;
         }
@@ -75,8 +93,8 @@ impl ExtraColumn {
         self.texts.values.push(b':');
     }
 
-    pub(crate) fn finish(&mut self) -> ArrayRef {
-        self.texts.finish()
+    pub(crate) fn finish(&mut self, rows: usize) -> ArrayRef {
+        self.texts.finish(rows)
     }
 
     pub(crate) fn bytes(&self) -> usize {

@@ -4,6 +4,7 @@
 
 use arrow_array::ArrayRef;
 use backstory_formats as formats;
+use backstory_formats::{Columns, Odd, Value};
 
 use crate::column::{Column, ColumnKind};
 use crate::columns::{
@@ -199,70 +200,140 @@ pub(crate) struct ActivityColumns {
     pub(crate) extra: ExtraColumn,
 }
 
-impl RowColumns for ActivityColumns {
-    type Record<'r> = formats::Activity<'r>;
+impl Columns for ActivityColumns {
+    type Record = formats::Activity<'static>;
 
-    fn push(&mut self, record: &formats::Activity<'_>) {
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.uid.read(row, value),
+            1 => self.r#type.read(row, value),
+            2 => self.source_id.read(row, value),
+            3 => self.timestamp.read(row, value),
+            4 => self.ingest_timestamp.read(row, value),
+            5 => self.tags.read(row, value),
+            6 => self.direction.read(row, value),
+            7 => self.subject.read(row, value),
+            8 => self.summary.read(row, value),
+            9 => self.in_reply_to_source_id.read(row, value),
+            10 => self.reply_received.read(row, value),
+            11 => self.attachment_file_names.read_loosely(row, value),
+            12 => self.followed_meeting_source_id.read(row, value),
+            13 => self.follow_up_email_source_id.read(row, value),
+            14 => self.created.read(row, value),
+            15 => self.start_time.read(row, value),
+            16 => self.end_time.read(row, value),
+            17 => self.all_day.read(row, value),
+            18 => self.location.read(row, value),
+            19 => self.status.read(row, value),
+            20 => self.duration.read(row, value),
+            21 => self.outbound_phone_number.read(row, value),
+            22 => self.campaigns.read(row, value),
+            23 => self.participants.read(row, value),
+            24 => self.stats.read(row, value),
+            25 => self.crm_status.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, row: usize, key: &str, json: &str) -> Result<(), Odd> {
+        self.extra.put_whole(row, key, json)
+    }
+}
+
+impl RowColumns for ActivityColumns {
+    type Of<'r> = formats::Activity<'r>;
+
+    fn push(&mut self, row: usize, record: &formats::Activity<'_>) {
         let Self { extra, .. } = self;
-        extra.begin(&record.extra);
-        self.uid.push(record.uid.as_deref());
-        self.r#type.push(record.r#type.as_deref());
-        self.source_id.push(record.source_id.as_deref());
-        self.timestamp.push("timestamp", record.timestamp.as_deref(), extra);
-        self.ingest_timestamp.push("ingest_timestamp", record.ingest_timestamp.as_deref(), extra);
-        self.tags.push(record.tags.as_deref());
-        self.direction.push(record.direction.as_deref());
-        self.subject.push(record.subject.as_deref());
-        self.summary.push(record.summary.as_deref());
-        self.in_reply_to_source_id.push(record.in_reply_to_source_id.as_deref());
-        self.reply_received.push(record.reply_received);
-        self.attachment_file_names.push(record.attachment_file_names.as_deref());
-        self.followed_meeting_source_id.push(record.followed_meeting_source_id.as_deref());
-        self.follow_up_email_source_id.push(record.follow_up_email_source_id.as_deref());
-        self.created.push("created", record.created.as_deref(), extra);
-        self.start_time.push("start_time", record.start_time.as_deref(), extra);
-        self.end_time.push("end_time", record.end_time.as_deref(), extra);
-        self.all_day.push(record.all_day);
-        self.location.push(record.location.as_deref());
-        self.status.push(record.status.as_deref());
-        self.duration.push(record.duration);
-        self.outbound_phone_number.push(record.outbound_phone_number.as_deref());
-        self.campaigns.push(record.campaigns.as_deref());
-        self.participants.push(record.participants.as_deref());
-        self.stats.push("stats", record.stats.as_ref(), extra);
-        self.crm_status.push("crm_status", record.crm_status.as_ref(), extra);
+        extra.begin(row, &record.extra);
+        self.uid.push(row, record.uid.as_deref());
+        self.r#type.push(row, record.r#type.as_deref());
+        self.source_id.push(row, record.source_id.as_deref());
+        self.timestamp.push(row, "timestamp", record.timestamp.as_deref(), extra);
+        self.ingest_timestamp.push(row, "ingest_timestamp", record.ingest_timestamp.as_deref(), extra);
+        self.tags.push(row, record.tags.as_deref());
+        self.direction.push(row, record.direction.as_deref());
+        self.subject.push(row, record.subject.as_deref());
+        self.summary.push(row, record.summary.as_deref());
+        self.in_reply_to_source_id.push(row, record.in_reply_to_source_id.as_deref());
+        self.reply_received.push(row, record.reply_received);
+        self.attachment_file_names.push(row, record.attachment_file_names.as_deref());
+        self.followed_meeting_source_id.push(row, record.followed_meeting_source_id.as_deref());
+        self.follow_up_email_source_id.push(row, record.follow_up_email_source_id.as_deref());
+        self.created.push(row, "created", record.created.as_deref(), extra);
+        self.start_time.push(row, "start_time", record.start_time.as_deref(), extra);
+        self.end_time.push(row, "end_time", record.end_time.as_deref(), extra);
+        self.all_day.push(row, record.all_day);
+        self.location.push(row, record.location.as_deref());
+        self.status.push(row, record.status.as_deref());
+        self.duration.push(row, record.duration);
+        self.outbound_phone_number.push(row, record.outbound_phone_number.as_deref());
+        self.campaigns.push(row, record.campaigns.as_deref());
+        self.participants.push(row, record.participants.as_deref());
+        self.stats.push(row, "stats", record.stats.as_ref(), extra);
+        self.crm_status.push(row, "crm_status", record.crm_status.as_ref(), extra);
         extra.end();
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn truncate(&mut self, rows: usize) {
+        self.uid.truncate(rows);
+        self.r#type.truncate(rows);
+        self.source_id.truncate(rows);
+        self.timestamp.truncate(rows);
+        self.ingest_timestamp.truncate(rows);
+        self.tags.truncate(rows);
+        self.direction.truncate(rows);
+        self.subject.truncate(rows);
+        self.summary.truncate(rows);
+        self.in_reply_to_source_id.truncate(rows);
+        self.reply_received.truncate(rows);
+        self.attachment_file_names.truncate(rows);
+        self.followed_meeting_source_id.truncate(rows);
+        self.follow_up_email_source_id.truncate(rows);
+        self.created.truncate(rows);
+        self.start_time.truncate(rows);
+        self.end_time.truncate(rows);
+        self.all_day.truncate(rows);
+        self.location.truncate(rows);
+        self.status.truncate(rows);
+        self.duration.truncate(rows);
+        self.outbound_phone_number.truncate(rows);
+        self.campaigns.truncate(rows);
+        self.participants.truncate(rows);
+        self.stats.truncate(rows);
+        self.crm_status.truncate(rows);
+        self.extra.truncate(rows);
+    }
+
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.uid.finish(),
-            self.r#type.finish(),
-            self.source_id.finish(),
-            self.timestamp.finish(),
-            self.ingest_timestamp.finish(),
-            self.tags.finish(),
-            self.direction.finish(),
-            self.subject.finish(),
-            self.summary.finish(),
-            self.in_reply_to_source_id.finish(),
-            self.reply_received.finish(),
-            self.attachment_file_names.finish(),
-            self.followed_meeting_source_id.finish(),
-            self.follow_up_email_source_id.finish(),
-            self.created.finish(),
-            self.start_time.finish(),
-            self.end_time.finish(),
-            self.all_day.finish(),
-            self.location.finish(),
-            self.status.finish(),
-            self.duration.finish(),
-            self.outbound_phone_number.finish(),
-            self.campaigns.finish(CAMPAIGN),
-            self.participants.finish(PARTICIPANT),
-            self.stats.finish(STATS),
-            self.crm_status.finish(CRM_STATUS),
-            self.extra.finish(),
+            self.uid.finish(rows),
+            self.r#type.finish(rows),
+            self.source_id.finish(rows),
+            self.timestamp.finish(rows),
+            self.ingest_timestamp.finish(rows),
+            self.tags.finish(rows),
+            self.direction.finish(rows),
+            self.subject.finish(rows),
+            self.summary.finish(rows),
+            self.in_reply_to_source_id.finish(rows),
+            self.reply_received.finish(rows),
+            self.attachment_file_names.finish(rows),
+            self.followed_meeting_source_id.finish(rows),
+            self.follow_up_email_source_id.finish(rows),
+            self.created.finish(rows),
+            self.start_time.finish(rows),
+            self.end_time.finish(rows),
+            self.all_day.finish(rows),
+            self.location.finish(rows),
+            self.status.finish(rows),
+            self.duration.finish(rows),
+            self.outbound_phone_number.finish(rows),
+            self.campaigns.finish(rows, CAMPAIGN),
+            self.participants.finish(rows, PARTICIPANT),
+            self.stats.finish(rows, STATS),
+            self.crm_status.finish(rows, CRM_STATUS),
+            self.extra.finish(rows),
         ]
     }
 
@@ -366,42 +437,84 @@ pub(crate) struct ParticipantColumns {
     pub(crate) extra: ExtraColumn,
 }
 
-impl RowColumns for ParticipantColumns {
-    type Record<'r> = formats::Participant<'r>;
+impl Columns for ParticipantColumns {
+    type Record = formats::Participant<'static>;
 
-    fn push(&mut self, record: &formats::Participant<'_>) {
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.peopleai_id.read(row, value),
+            1 => self.crm_id.read(row, value),
+            2 => self.name.read(row, value),
+            3 => self.title.read(row, value),
+            4 => self.email.read(row, value),
+            5 => self.phone.read(row, value),
+            6 => self.role.read(row, value),
+            7 => self.r#type.read(row, value),
+            8 => self.time_spent.read(row, value),
+            9 => self.team.read(row, value),
+            10 => self.matched_as.read(row, value),
+            11 => self.status.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, row: usize, key: &str, json: &str) -> Result<(), Odd> {
+        self.extra.put_whole(row, key, json)
+    }
+}
+
+impl RowColumns for ParticipantColumns {
+    type Of<'r> = formats::Participant<'r>;
+
+    fn push(&mut self, row: usize, record: &formats::Participant<'_>) {
         let Self { extra, .. } = self;
-        extra.begin(&record.extra);
-        self.peopleai_id.push(record.peopleai_id.as_deref());
-        self.crm_id.push(record.crm_id.as_deref());
-        self.name.push(record.name.as_deref());
-        self.title.push(record.title.as_deref());
-        self.email.push(record.email.as_deref());
-        self.phone.push(record.phone.as_deref());
-        self.role.push(record.role.as_deref());
-        self.r#type.push(record.r#type.as_deref());
-        self.time_spent.push(record.time_spent);
-        self.team.push("team", record.team.as_ref(), extra);
-        self.matched_as.push(record.matched_as.as_deref());
-        self.status.push(record.status.as_deref());
+        extra.begin(row, &record.extra);
+        self.peopleai_id.push(row, record.peopleai_id.as_deref());
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.name.push(row, record.name.as_deref());
+        self.title.push(row, record.title.as_deref());
+        self.email.push(row, record.email.as_deref());
+        self.phone.push(row, record.phone.as_deref());
+        self.role.push(row, record.role.as_deref());
+        self.r#type.push(row, record.r#type.as_deref());
+        self.time_spent.push(row, record.time_spent);
+        self.team.push(row, "team", record.team.as_ref(), extra);
+        self.matched_as.push(row, record.matched_as.as_deref());
+        self.status.push(row, record.status.as_deref());
         extra.end();
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn truncate(&mut self, rows: usize) {
+        self.peopleai_id.truncate(rows);
+        self.crm_id.truncate(rows);
+        self.name.truncate(rows);
+        self.title.truncate(rows);
+        self.email.truncate(rows);
+        self.phone.truncate(rows);
+        self.role.truncate(rows);
+        self.r#type.truncate(rows);
+        self.time_spent.truncate(rows);
+        self.team.truncate(rows);
+        self.matched_as.truncate(rows);
+        self.status.truncate(rows);
+        self.extra.truncate(rows);
+    }
+
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.peopleai_id.finish(),
-            self.crm_id.finish(),
-            self.name.finish(),
-            self.title.finish(),
-            self.email.finish(),
-            self.phone.finish(),
-            self.role.finish(),
-            self.r#type.finish(),
-            self.time_spent.finish(),
-            self.team.finish(TEAM),
-            self.matched_as.finish(),
-            self.status.finish(),
-            self.extra.finish(),
+            self.peopleai_id.finish(rows),
+            self.crm_id.finish(rows),
+            self.name.finish(rows),
+            self.title.finish(rows),
+            self.email.finish(rows),
+            self.phone.finish(rows),
+            self.role.finish(rows),
+            self.r#type.finish(rows),
+            self.time_spent.finish(rows),
+            self.team.finish(rows, TEAM),
+            self.matched_as.finish(rows),
+            self.status.finish(rows),
+            self.extra.finish(rows),
         ]
     }
 
@@ -440,22 +553,38 @@ pub(crate) struct TeamColumns {
     pub(crate) name: TextColumn,
 }
 
+impl Columns for TeamColumns {
+    type Record = formats::Team<'static>;
+
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.crm_id.read(row, value),
+            1 => self.name.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {
+        Err(Odd)
+    }
+}
+
 impl StructColumns for TeamColumns {
-    type Record<'r> = formats::Team<'r>;
+    type Of<'r> = formats::Team<'r>;
 
-    fn push(&mut self, record: &formats::Team<'_>, extra: &mut ExtraColumn) {
+    fn push(&mut self, row: usize, record: &formats::Team<'_>, extra: &mut ExtraColumn) {
         extra.put_all(&record.extra);
-        self.crm_id.push(record.crm_id.as_deref());
-        self.name.push(record.name.as_deref());
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.name.push(row, record.name.as_deref());
     }
 
-    fn push_null(&mut self) {
-        self.crm_id.push_null();
-        self.name.push_null();
+    fn truncate(&mut self, rows: usize) {
+        self.crm_id.truncate(rows);
+        self.name.truncate(rows);
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
-        vec![self.crm_id.finish(), self.name.finish()]
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
+        vec![self.crm_id.finish(rows), self.name.finish(rows)]
     }
 
     fn bytes(&self) -> usize {
@@ -486,26 +615,52 @@ pub(crate) struct CampaignColumns {
     pub(crate) extra: ExtraColumn,
 }
 
-impl RowColumns for CampaignColumns {
-    type Record<'r> = formats::Campaign<'r>;
+impl Columns for CampaignColumns {
+    type Record = formats::Campaign<'static>;
 
-    fn push(&mut self, record: &formats::Campaign<'_>) {
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.crm_id.read(row, value),
+            1 => self.name.read(row, value),
+            2 => self.start_date.read(row, value),
+            3 => self.end_date.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, row: usize, key: &str, json: &str) -> Result<(), Odd> {
+        self.extra.put_whole(row, key, json)
+    }
+}
+
+impl RowColumns for CampaignColumns {
+    type Of<'r> = formats::Campaign<'r>;
+
+    fn push(&mut self, row: usize, record: &formats::Campaign<'_>) {
         let Self { extra, .. } = self;
-        extra.begin(&record.extra);
-        self.crm_id.push(record.crm_id.as_deref());
-        self.name.push(record.name.as_deref());
-        self.start_date.push("start_date", record.start_date.as_deref(), extra);
-        self.end_date.push("end_date", record.end_date.as_deref(), extra);
+        extra.begin(row, &record.extra);
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.name.push(row, record.name.as_deref());
+        self.start_date.push(row, "start_date", record.start_date.as_deref(), extra);
+        self.end_date.push(row, "end_date", record.end_date.as_deref(), extra);
         extra.end();
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn truncate(&mut self, rows: usize) {
+        self.crm_id.truncate(rows);
+        self.name.truncate(rows);
+        self.start_date.truncate(rows);
+        self.end_date.truncate(rows);
+        self.extra.truncate(rows);
+    }
+
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.crm_id.finish(),
-            self.name.finish(),
-            self.start_date.finish(),
-            self.end_date.finish(),
-            self.extra.finish(),
+            self.crm_id.finish(rows),
+            self.name.finish(rows),
+            self.start_date.finish(rows),
+            self.end_date.finish(rows),
+            self.extra.finish(rows),
         ]
     }
 
@@ -590,45 +745,68 @@ pub(crate) struct StatsColumns {
     pub(crate) tentative_participants: IntegerColumn,
 }
 
+impl Columns for StatsColumns {
+    type Record = formats::Stats<'static>;
+
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.total_participants.read(row, value),
+            1 => self.internal_participants.read(row, value),
+            2 => self.external_participants.read(row, value),
+            3 => self.contacts_participants.read(row, value),
+            4 => self.participants_on_to_line.read(row, value),
+            5 => self.participants_on_cc_line.read(row, value),
+            6 => self.accepted_participants.read(row, value),
+            7 => self.declined_participants.read(row, value),
+            8 => self.tentative_participants.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {
+        Err(Odd)
+    }
+}
+
 impl StructColumns for StatsColumns {
-    type Record<'r> = formats::Stats<'r>;
+    type Of<'r> = formats::Stats<'r>;
 
-    fn push(&mut self, record: &formats::Stats<'_>, extra: &mut ExtraColumn) {
+    fn push(&mut self, row: usize, record: &formats::Stats<'_>, extra: &mut ExtraColumn) {
         extra.put_all(&record.extra);
-        self.total_participants.push(record.total_participants);
-        self.internal_participants.push(record.internal_participants);
-        self.external_participants.push(record.external_participants);
-        self.contacts_participants.push(record.contacts_participants);
-        self.participants_on_to_line.push(record.participants_on_to_line);
-        self.participants_on_cc_line.push(record.participants_on_cc_line);
-        self.accepted_participants.push(record.accepted_participants);
-        self.declined_participants.push(record.declined_participants);
-        self.tentative_participants.push(record.tentative_participants);
+        self.total_participants.push(row, record.total_participants);
+        self.internal_participants.push(row, record.internal_participants);
+        self.external_participants.push(row, record.external_participants);
+        self.contacts_participants.push(row, record.contacts_participants);
+        self.participants_on_to_line.push(row, record.participants_on_to_line);
+        self.participants_on_cc_line.push(row, record.participants_on_cc_line);
+        self.accepted_participants.push(row, record.accepted_participants);
+        self.declined_participants.push(row, record.declined_participants);
+        self.tentative_participants.push(row, record.tentative_participants);
     }
 
-    fn push_null(&mut self) {
-        self.total_participants.push_null();
-        self.internal_participants.push_null();
-        self.external_participants.push_null();
-        self.contacts_participants.push_null();
-        self.participants_on_to_line.push_null();
-        self.participants_on_cc_line.push_null();
-        self.accepted_participants.push_null();
-        self.declined_participants.push_null();
-        self.tentative_participants.push_null();
+    fn truncate(&mut self, rows: usize) {
+        self.total_participants.truncate(rows);
+        self.internal_participants.truncate(rows);
+        self.external_participants.truncate(rows);
+        self.contacts_participants.truncate(rows);
+        self.participants_on_to_line.truncate(rows);
+        self.participants_on_cc_line.truncate(rows);
+        self.accepted_participants.truncate(rows);
+        self.declined_participants.truncate(rows);
+        self.tentative_participants.truncate(rows);
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.total_participants.finish(),
-            self.internal_participants.finish(),
-            self.external_participants.finish(),
-            self.contacts_participants.finish(),
-            self.participants_on_to_line.finish(),
-            self.participants_on_cc_line.finish(),
-            self.accepted_participants.finish(),
-            self.declined_participants.finish(),
-            self.tentative_participants.finish(),
+            self.total_participants.finish(rows),
+            self.internal_participants.finish(rows),
+            self.external_participants.finish(rows),
+            self.contacts_participants.finish(rows),
+            self.participants_on_to_line.finish(rows),
+            self.participants_on_cc_line.finish(rows),
+            self.accepted_participants.finish(rows),
+            self.declined_participants.finish(rows),
+            self.tentative_participants.finish(rows),
         ]
     }
 
@@ -703,39 +881,60 @@ pub(crate) struct CrmStatusColumns {
     pub(crate) lead: StructColumn<CrmLeadColumns>,
 }
 
+impl Columns for CrmStatusColumns {
+    type Record = formats::CrmStatus<'static>;
+
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.matched_to.read(row, value),
+            1 => self.pushed.read(row, value),
+            2 => self.push_time.read(row, value),
+            3 => self.crm_id.read(row, value),
+            4 => self.account.read(row, value),
+            5 => self.opportunity.read(row, value),
+            6 => self.lead.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {
+        Err(Odd)
+    }
+}
+
 impl StructColumns for CrmStatusColumns {
-    type Record<'r> = formats::CrmStatus<'r>;
+    type Of<'r> = formats::CrmStatus<'r>;
 
-    fn push(&mut self, record: &formats::CrmStatus<'_>, extra: &mut ExtraColumn) {
+    fn push(&mut self, row: usize, record: &formats::CrmStatus<'_>, extra: &mut ExtraColumn) {
         extra.put_all(&record.extra);
-        self.matched_to.push(record.matched_to.as_deref());
-        self.pushed.push(record.pushed);
-        self.push_time.push("push_time", record.push_time.as_deref(), extra);
-        self.crm_id.push(record.crm_id.as_deref());
-        self.account.push("account", record.account.as_ref(), extra);
-        self.opportunity.push("opportunity", record.opportunity.as_ref(), extra);
-        self.lead.push("lead", record.lead.as_ref(), extra);
+        self.matched_to.push(row, record.matched_to.as_deref());
+        self.pushed.push(row, record.pushed);
+        self.push_time.push(row, "push_time", record.push_time.as_deref(), extra);
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.account.push(row, "account", record.account.as_ref(), extra);
+        self.opportunity.push(row, "opportunity", record.opportunity.as_ref(), extra);
+        self.lead.push(row, "lead", record.lead.as_ref(), extra);
     }
 
-    fn push_null(&mut self) {
-        self.matched_to.push_null();
-        self.pushed.push_null();
-        self.push_time.push_null();
-        self.crm_id.push_null();
-        self.account.push_null();
-        self.opportunity.push_null();
-        self.lead.push_null();
+    fn truncate(&mut self, rows: usize) {
+        self.matched_to.truncate(rows);
+        self.pushed.truncate(rows);
+        self.push_time.truncate(rows);
+        self.crm_id.truncate(rows);
+        self.account.truncate(rows);
+        self.opportunity.truncate(rows);
+        self.lead.truncate(rows);
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.matched_to.finish(),
-            self.pushed.finish(),
-            self.push_time.finish(),
-            self.crm_id.finish(),
-            self.account.finish(CRM_ACCOUNT),
-            self.opportunity.finish(CRM_OPPORTUNITY),
-            self.lead.finish(CRM_LEAD),
+            self.matched_to.finish(rows),
+            self.pushed.finish(rows),
+            self.push_time.finish(rows),
+            self.crm_id.finish(rows),
+            self.account.finish(rows, CRM_ACCOUNT),
+            self.opportunity.finish(rows, CRM_OPPORTUNITY),
+            self.lead.finish(rows, CRM_LEAD),
         ]
     }
 
@@ -782,30 +981,48 @@ pub(crate) struct CrmAccountColumns {
     pub(crate) parent_account_name: TextColumn,
 }
 
+impl Columns for CrmAccountColumns {
+    type Record = formats::CrmAccount<'static>;
+
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.crm_id.read(row, value),
+            1 => self.name.read(row, value),
+            2 => self.parent_account_crm_id.read(row, value),
+            3 => self.parent_account_name.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {
+        Err(Odd)
+    }
+}
+
 impl StructColumns for CrmAccountColumns {
-    type Record<'r> = formats::CrmAccount<'r>;
+    type Of<'r> = formats::CrmAccount<'r>;
 
-    fn push(&mut self, record: &formats::CrmAccount<'_>, extra: &mut ExtraColumn) {
+    fn push(&mut self, row: usize, record: &formats::CrmAccount<'_>, extra: &mut ExtraColumn) {
         extra.put_all(&record.extra);
-        self.crm_id.push(record.crm_id.as_deref());
-        self.name.push(record.name.as_deref());
-        self.parent_account_crm_id.push(record.parent_account_crm_id.as_deref());
-        self.parent_account_name.push(record.parent_account_name.as_deref());
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.name.push(row, record.name.as_deref());
+        self.parent_account_crm_id.push(row, record.parent_account_crm_id.as_deref());
+        self.parent_account_name.push(row, record.parent_account_name.as_deref());
     }
 
-    fn push_null(&mut self) {
-        self.crm_id.push_null();
-        self.name.push_null();
-        self.parent_account_crm_id.push_null();
-        self.parent_account_name.push_null();
+    fn truncate(&mut self, rows: usize) {
+        self.crm_id.truncate(rows);
+        self.name.truncate(rows);
+        self.parent_account_crm_id.truncate(rows);
+        self.parent_account_name.truncate(rows);
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.crm_id.finish(),
-            self.name.finish(),
-            self.parent_account_crm_id.finish(),
-            self.parent_account_name.finish(),
+            self.crm_id.finish(rows),
+            self.name.finish(rows),
+            self.parent_account_crm_id.finish(rows),
+            self.parent_account_name.finish(rows),
         ]
     }
 
@@ -861,33 +1078,52 @@ pub(crate) struct CrmOpportunityColumns {
     pub(crate) account: StructColumn<CrmAccountNameColumns>,
 }
 
+impl Columns for CrmOpportunityColumns {
+    type Record = formats::CrmOpportunity<'static>;
+
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.crm_id.read(row, value),
+            1 => self.name.read(row, value),
+            2 => self.stage_name.read(row, value),
+            3 => self.stage_rank.read(row, value),
+            4 => self.account.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {
+        Err(Odd)
+    }
+}
+
 impl StructColumns for CrmOpportunityColumns {
-    type Record<'r> = formats::CrmOpportunity<'r>;
+    type Of<'r> = formats::CrmOpportunity<'r>;
 
-    fn push(&mut self, record: &formats::CrmOpportunity<'_>, extra: &mut ExtraColumn) {
+    fn push(&mut self, row: usize, record: &formats::CrmOpportunity<'_>, extra: &mut ExtraColumn) {
         extra.put_all(&record.extra);
-        self.crm_id.push(record.crm_id.as_deref());
-        self.name.push(record.name.as_deref());
-        self.stage_name.push(record.stage_name.as_deref());
-        self.stage_rank.push(record.stage_rank);
-        self.account.push("account", record.account.as_ref(), extra);
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.name.push(row, record.name.as_deref());
+        self.stage_name.push(row, record.stage_name.as_deref());
+        self.stage_rank.push(row, record.stage_rank);
+        self.account.push(row, "account", record.account.as_ref(), extra);
     }
 
-    fn push_null(&mut self) {
-        self.crm_id.push_null();
-        self.name.push_null();
-        self.stage_name.push_null();
-        self.stage_rank.push_null();
-        self.account.push_null();
+    fn truncate(&mut self, rows: usize) {
+        self.crm_id.truncate(rows);
+        self.name.truncate(rows);
+        self.stage_name.truncate(rows);
+        self.stage_rank.truncate(rows);
+        self.account.truncate(rows);
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.crm_id.finish(),
-            self.name.finish(),
-            self.stage_name.finish(),
-            self.stage_rank.finish(),
-            self.account.finish(CRM_ACCOUNT_NAME),
+            self.crm_id.finish(rows),
+            self.name.finish(rows),
+            self.stage_name.finish(rows),
+            self.stage_rank.finish(rows),
+            self.account.finish(rows, CRM_ACCOUNT_NAME),
         ]
     }
 
@@ -918,22 +1154,38 @@ pub(crate) struct CrmAccountNameColumns {
     pub(crate) name: TextColumn,
 }
 
+impl Columns for CrmAccountNameColumns {
+    type Record = formats::CrmAccountName<'static>;
+
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.crm_id.read(row, value),
+            1 => self.name.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {
+        Err(Odd)
+    }
+}
+
 impl StructColumns for CrmAccountNameColumns {
-    type Record<'r> = formats::CrmAccountName<'r>;
+    type Of<'r> = formats::CrmAccountName<'r>;
 
-    fn push(&mut self, record: &formats::CrmAccountName<'_>, extra: &mut ExtraColumn) {
+    fn push(&mut self, row: usize, record: &formats::CrmAccountName<'_>, extra: &mut ExtraColumn) {
         extra.put_all(&record.extra);
-        self.crm_id.push(record.crm_id.as_deref());
-        self.name.push(record.name.as_deref());
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.name.push(row, record.name.as_deref());
     }
 
-    fn push_null(&mut self) {
-        self.crm_id.push_null();
-        self.name.push_null();
+    fn truncate(&mut self, rows: usize) {
+        self.crm_id.truncate(rows);
+        self.name.truncate(rows);
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
-        vec![self.crm_id.finish(), self.name.finish()]
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
+        vec![self.crm_id.finish(rows), self.name.finish(rows)]
     }
 
     fn bytes(&self) -> usize {
@@ -977,36 +1229,56 @@ pub(crate) struct CrmLeadColumns {
     pub(crate) lead_stage: TextColumn,
 }
 
+impl Columns for CrmLeadColumns {
+    type Record = formats::CrmLead<'static>;
+
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.crm_id.read(row, value),
+            1 => self.name.read(row, value),
+            2 => self.title.read(row, value),
+            3 => self.phone.read(row, value),
+            4 => self.email.read(row, value),
+            5 => self.lead_stage.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {
+        Err(Odd)
+    }
+}
+
 impl StructColumns for CrmLeadColumns {
-    type Record<'r> = formats::CrmLead<'r>;
+    type Of<'r> = formats::CrmLead<'r>;
 
-    fn push(&mut self, record: &formats::CrmLead<'_>, extra: &mut ExtraColumn) {
+    fn push(&mut self, row: usize, record: &formats::CrmLead<'_>, extra: &mut ExtraColumn) {
         extra.put_all(&record.extra);
-        self.crm_id.push(record.crm_id.as_deref());
-        self.name.push(record.name.as_deref());
-        self.title.push(record.title.as_deref());
-        self.phone.push(record.phone.as_deref());
-        self.email.push(record.email.as_deref());
-        self.lead_stage.push(record.lead_stage.as_deref());
+        self.crm_id.push(row, record.crm_id.as_deref());
+        self.name.push(row, record.name.as_deref());
+        self.title.push(row, record.title.as_deref());
+        self.phone.push(row, record.phone.as_deref());
+        self.email.push(row, record.email.as_deref());
+        self.lead_stage.push(row, record.lead_stage.as_deref());
     }
 
-    fn push_null(&mut self) {
-        self.crm_id.push_null();
-        self.name.push_null();
-        self.title.push_null();
-        self.phone.push_null();
-        self.email.push_null();
-        self.lead_stage.push_null();
+    fn truncate(&mut self, rows: usize) {
+        self.crm_id.truncate(rows);
+        self.name.truncate(rows);
+        self.title.truncate(rows);
+        self.phone.truncate(rows);
+        self.email.truncate(rows);
+        self.lead_stage.truncate(rows);
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.crm_id.finish(),
-            self.name.finish(),
-            self.title.finish(),
-            self.phone.finish(),
-            self.email.finish(),
-            self.lead_stage.finish(),
+            self.crm_id.finish(rows),
+            self.name.finish(rows),
+            self.title.finish(rows),
+            self.phone.finish(rows),
+            self.email.finish(rows),
+            self.lead_stage.finish(rows),
         ]
     }
 
@@ -1175,68 +1447,136 @@ pub(crate) struct ContactColumns {
     pub(crate) extra: ExtraColumn,
 }
 
-impl RowColumns for ContactColumns {
-    type Record<'r> = formats::Contact<'r>;
+impl Columns for ContactColumns {
+    type Record = formats::Contact<'static>;
 
-    fn push(&mut self, record: &formats::Contact<'_>) {
+    fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
+        match field {
+            0 => self.first_name.read(row, value),
+            1 => self.last_name.read(row, value),
+            2 => self.email.read(row, value),
+            3 => self.phone.read(row, value),
+            4 => self.job_title.read(row, value),
+            5 => self.department.read(row, value),
+            6 => self.seniority.read(row, value),
+            7 => self.country.read(row, value),
+            8 => self.state.read(row, value),
+            9 => self.account_name.read(row, value),
+            10 => self.account_type.read(row, value),
+            11 => self.account_domain.read(row, value),
+            12 => self.account_crm_id.read(row, value),
+            13 => self.source_peopleai_id.read(row, value),
+            14 => self.response_activity_id.read(row, value),
+            15 => self.source_email.read(row, value),
+            16 => self.from_cc.read(row, value),
+            17 => self.total_inbound.read(row, value),
+            18 => self.total_inbound_30d.read(row, value),
+            19 => self.total_outbound.read(row, value),
+            20 => self.total_outbound_30d.read(row, value),
+            21 => self.total_meetings.read(row, value),
+            22 => self.total_meetings_30d.read(row, value),
+            23 => self.total_time_spent.read(row, value),
+            24 => self.total_time_spent_30d.read(row, value),
+            _ => Err(Odd),
+        }
+    }
+
+    fn unknown(&mut self, row: usize, key: &str, json: &str) -> Result<(), Odd> {
+        self.extra.put_whole(row, key, json)
+    }
+}
+
+impl RowColumns for ContactColumns {
+    type Of<'r> = formats::Contact<'r>;
+
+    fn push(&mut self, row: usize, record: &formats::Contact<'_>) {
         let Self { extra, .. } = self;
-        extra.begin(&record.extra);
-        self.first_name.push(record.first_name.as_deref());
-        self.last_name.push(record.last_name.as_deref());
-        self.email.push(record.email.as_deref());
-        self.phone.push(record.phone.as_deref());
-        self.job_title.push(record.job_title.as_deref());
-        self.department.push(record.department.as_deref());
-        self.seniority.push(record.seniority.as_deref());
-        self.country.push(record.country.as_deref());
-        self.state.push(record.state.as_deref());
-        self.account_name.push(record.account_name.as_deref());
-        self.account_type.push(record.account_type.as_deref());
-        self.account_domain.push(record.account_domain.as_deref());
-        self.account_crm_id.push(record.account_crm_id.as_deref());
-        self.source_peopleai_id.push(record.source_peopleai_id.as_deref());
-        self.response_activity_id.push(record.response_activity_id.as_deref());
-        self.source_email.push(record.source_email.as_deref());
-        self.from_cc.push(record.from_cc);
-        self.total_inbound.push(record.total_inbound);
-        self.total_inbound_30d.push(record.total_inbound_30d);
-        self.total_outbound.push(record.total_outbound);
-        self.total_outbound_30d.push(record.total_outbound_30d);
-        self.total_meetings.push(record.total_meetings);
-        self.total_meetings_30d.push(record.total_meetings_30d);
-        self.total_time_spent.push(record.total_time_spent);
-        self.total_time_spent_30d.push(record.total_time_spent_30d);
+        extra.begin(row, &record.extra);
+        self.first_name.push(row, record.first_name.as_deref());
+        self.last_name.push(row, record.last_name.as_deref());
+        self.email.push(row, record.email.as_deref());
+        self.phone.push(row, record.phone.as_deref());
+        self.job_title.push(row, record.job_title.as_deref());
+        self.department.push(row, record.department.as_deref());
+        self.seniority.push(row, record.seniority.as_deref());
+        self.country.push(row, record.country.as_deref());
+        self.state.push(row, record.state.as_deref());
+        self.account_name.push(row, record.account_name.as_deref());
+        self.account_type.push(row, record.account_type.as_deref());
+        self.account_domain.push(row, record.account_domain.as_deref());
+        self.account_crm_id.push(row, record.account_crm_id.as_deref());
+        self.source_peopleai_id.push(row, record.source_peopleai_id.as_deref());
+        self.response_activity_id.push(row, record.response_activity_id.as_deref());
+        self.source_email.push(row, record.source_email.as_deref());
+        self.from_cc.push(row, record.from_cc);
+        self.total_inbound.push(row, record.total_inbound);
+        self.total_inbound_30d.push(row, record.total_inbound_30d);
+        self.total_outbound.push(row, record.total_outbound);
+        self.total_outbound_30d.push(row, record.total_outbound_30d);
+        self.total_meetings.push(row, record.total_meetings);
+        self.total_meetings_30d.push(row, record.total_meetings_30d);
+        self.total_time_spent.push(row, record.total_time_spent);
+        self.total_time_spent_30d.push(row, record.total_time_spent_30d);
         extra.end();
     }
 
-    fn finish(&mut self) -> Vec<ArrayRef> {
+    fn truncate(&mut self, rows: usize) {
+        self.first_name.truncate(rows);
+        self.last_name.truncate(rows);
+        self.email.truncate(rows);
+        self.phone.truncate(rows);
+        self.job_title.truncate(rows);
+        self.department.truncate(rows);
+        self.seniority.truncate(rows);
+        self.country.truncate(rows);
+        self.state.truncate(rows);
+        self.account_name.truncate(rows);
+        self.account_type.truncate(rows);
+        self.account_domain.truncate(rows);
+        self.account_crm_id.truncate(rows);
+        self.source_peopleai_id.truncate(rows);
+        self.response_activity_id.truncate(rows);
+        self.source_email.truncate(rows);
+        self.from_cc.truncate(rows);
+        self.total_inbound.truncate(rows);
+        self.total_inbound_30d.truncate(rows);
+        self.total_outbound.truncate(rows);
+        self.total_outbound_30d.truncate(rows);
+        self.total_meetings.truncate(rows);
+        self.total_meetings_30d.truncate(rows);
+        self.total_time_spent.truncate(rows);
+        self.total_time_spent_30d.truncate(rows);
+        self.extra.truncate(rows);
+    }
+
+    fn finish(&mut self, rows: usize) -> Vec<ArrayRef> {
         vec![
-            self.first_name.finish(),
-            self.last_name.finish(),
-            self.email.finish(),
-            self.phone.finish(),
-            self.job_title.finish(),
-            self.department.finish(),
-            self.seniority.finish(),
-            self.country.finish(),
-            self.state.finish(),
-            self.account_name.finish(),
-            self.account_type.finish(),
-            self.account_domain.finish(),
-            self.account_crm_id.finish(),
-            self.source_peopleai_id.finish(),
-            self.response_activity_id.finish(),
-            self.source_email.finish(),
-            self.from_cc.finish(),
-            self.total_inbound.finish(),
-            self.total_inbound_30d.finish(),
-            self.total_outbound.finish(),
-            self.total_outbound_30d.finish(),
-            self.total_meetings.finish(),
-            self.total_meetings_30d.finish(),
-            self.total_time_spent.finish(),
-            self.total_time_spent_30d.finish(),
-            self.extra.finish(),
+            self.first_name.finish(rows),
+            self.last_name.finish(rows),
+            self.email.finish(rows),
+            self.phone.finish(rows),
+            self.job_title.finish(rows),
+            self.department.finish(rows),
+            self.seniority.finish(rows),
+            self.country.finish(rows),
+            self.state.finish(rows),
+            self.account_name.finish(rows),
+            self.account_type.finish(rows),
+            self.account_domain.finish(rows),
+            self.account_crm_id.finish(rows),
+            self.source_peopleai_id.finish(rows),
+            self.response_activity_id.finish(rows),
+            self.source_email.finish(rows),
+            self.from_cc.finish(rows),
+            self.total_inbound.finish(rows),
+            self.total_inbound_30d.finish(rows),
+            self.total_outbound.finish(rows),
+            self.total_outbound_30d.finish(rows),
+            self.total_meetings.finish(rows),
+            self.total_meetings_30d.finish(rows),
+            self.total_time_spent.finish(rows),
+            self.total_time_spent_30d.finish(rows),
+            self.extra.finish(rows),
         ]
     }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
 use backstory_formats::Activity;
 use jiff::civil;
 
@@ -36,6 +39,22 @@ impl Summary {
         self.participants += activity.participants.as_ref().map_or(0, Vec::len) as u64;
         self.campaigns += activity.campaigns.as_ref().map_or(0, Vec::len) as u64;
         if let Some(micros) = activity.timestamp.as_deref().and_then(instant::micros) {
+            self.count_day(micros);
+        }
+    }
+
+    /// Counts a nested batch.
+    pub(crate) fn count_batch(&mut self, batch: &RecordBatch) {
+        let items = |name: &str| {
+            let list = batch.column_by_name(name).and_then(|column| column.as_list_opt::<i32>());
+            list.map_or(0, |list| list.values().len() as u64)
+        };
+        self.rows += batch.num_rows() as u64;
+        self.participants += items("participants");
+        self.campaigns += items("campaigns");
+        let instants = batch.column_by_name("timestamp");
+        let instants = instants.and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>());
+        for micros in instants.into_iter().flatten().flatten() {
             self.count_day(micros);
         }
     }

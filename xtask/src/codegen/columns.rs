@@ -11,7 +11,8 @@ pub(crate) fn write(model: &Model) -> Result<String, String> {
     let mut out = String::from(
         "//! The columns that come from the API, in the order of `docs/openapi.yaml`, and their builders.\n\n\
          use arrow_array::ArrayRef;\n\
-         use backstory_formats as formats;\n\n\
+         use backstory_formats as formats;\n\
+         use backstory_formats::{Columns, Odd, Value};\n\n\
          use crate::column::{Column, ColumnKind};\n\
          use crate::columns::{BooleanColumn, DateColumn, IntegerColumn, ListColumn, RowColumns, StructColumn, \
          StructColumns, TextColumn, TextsColumn, TimestampColumn};\nuse crate::extra_column::ExtraColumn;\n",
@@ -88,41 +89,43 @@ fn write_builder(out: &mut String, object: &Object, is_row: bool) {
         out.push_str("pub(crate) extra: ExtraColumn,\n");
     }
     out.push_str("}\n");
+    write_reading(out, object, is_row);
     if is_row {
         let _ = write!(
             out,
-            "\nimpl RowColumns for {name}Columns {{\ntype Record<'r> = formats::{name}<'r>;\n\n\
-             fn push(&mut self, record: &formats::{name}<'_>) {{\nlet Self {{ extra, .. }} = self;\nextra.begin(&record.extra);\n"
+            "\nimpl RowColumns for {name}Columns {{\ntype Of<'r> = formats::{name}<'r>;\n\n\
+             fn push(&mut self, row: usize, record: &formats::{name}<'_>) {{\nlet Self {{ extra, .. }} = self;\n\
+             extra.begin(row, &record.extra);\n"
         );
-        for field in &object.fields {
-            let _ = writeln!(out, "{}", push_call(field));
-        }
-        out.push_str("extra.end();\n}\n");
     } else {
         let _ = write!(
             out,
-            "\nimpl StructColumns for {name}Columns {{\ntype Record<'r> = formats::{name}<'r>;\n\n\
-             fn push(&mut self, record: &formats::{name}<'_>, extra: &mut ExtraColumn) {{\nextra.put_all(&record.extra);\n"
+            "\nimpl StructColumns for {name}Columns {{\ntype Of<'r> = formats::{name}<'r>;\n\n\
+             fn push(&mut self, row: usize, record: &formats::{name}<'_>, extra: &mut ExtraColumn) {{\n\
+             extra.put_all(&record.extra);\n"
         );
-        for field in &object.fields {
-            let _ = writeln!(out, "{}", push_call(field));
-        }
-        out.push_str("}\n\nfn push_null(&mut self) {\n");
-        for field in &object.fields {
-            let _ = writeln!(out, "self.{}.push_null();", field_ident(&field.name));
-        }
-        out.push_str("}\n");
     }
-    out.push_str("\nfn finish(&mut self) -> Vec<ArrayRef> {\nvec![\n");
     for field in &object.fields {
-        let argument = match &field.kind {
-            Kind::Object(target) | Kind::Objects(target) => constant(target),
-            _ => String::new(),
-        };
-        let _ = writeln!(out, "self.{}.finish({argument}),", field_ident(&field.name));
+        let _ = writeln!(out, "{}", push_call(field));
+    }
+    out.push_str(if is_row { "extra.end();\n}\n" } else { "}\n" });
+    out.push_str("\nfn truncate(&mut self, rows: usize) {\n");
+    for field in &object.fields {
+        let _ = writeln!(out, "self.{}.truncate(rows);", field_ident(&field.name));
     }
     if is_row {
-        out.push_str("self.extra.finish(),\n");
+        out.push_str("self.extra.truncate(rows);\n");
+    }
+    out.push_str("}\n\nfn finish(&mut self, rows: usize) -> Vec<ArrayRef> {\nvec![\n");
+    for field in &object.fields {
+        let argument = match &field.kind {
+            Kind::Object(target) | Kind::Objects(target) => format!(", {}", constant(target)),
+            _ => String::new(),
+        };
+        let _ = writeln!(out, "self.{}.finish(rows{argument}),", field_ident(&field.name));
+    }
+    if is_row {
+        out.push_str("self.extra.finish(rows),\n");
     }
     let mut sizes: Vec<String> =
         object.fields.iter().map(|field| format!("self.{}.bytes()", field_ident(&field.name))).collect();
@@ -132,18 +135,42 @@ fn write_builder(out: &mut String, object: &Object, is_row: bool) {
     let _ = write!(out, "]\n}}\n\nfn bytes(&self) -> usize {{\n{}\n}}\n}}\n", sizes.join(" + "));
 }
 
+/// The straight way from rows, without a record.
+fn write_reading(out: &mut String, object: &Object, is_row: bool) {
+    let name = &object.name;
+    let _ = write!(
+        out,
+        "\nimpl Columns for {name}Columns {{\ntype Record = formats::{name}<'static>;\n\n\
+         fn read<'a>(&mut self, row: usize, field: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {{\n\
+         match field {{\n"
+    );
+    for (index, field) in object.fields.iter().enumerate() {
+        let method = if field.kind == (Kind::Texts { loose: true }) { "read_loosely" } else { "read" };
+        let _ = writeln!(out, "{index} => self.{}.{method}(row, value),", field_ident(&field.name));
+    }
+    let unknown = if is_row {
+        "fn unknown(&mut self, row: usize, key: &str, json: &str) -> Result<(), Odd> {\nself.extra.put_whole(row, key, json)\n}"
+    } else {
+        // It belongs into the `extra` of the row around, under its path.
+        "fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {\nErr(Odd)\n}"
+    };
+    let _ = write!(out, "_ => Err(Odd),\n}}\n}}\n\n{unknown}\n}}\n");
+}
+
 fn push_call(field: &Field) -> String {
     let (name, ident) = (&field.name, field_ident(&field.name));
     match &field.kind {
         Kind::Text | Kind::JobId | Kind::Enumeration(_) => {
-            format!("self.{ident}.push(record.{ident}.as_deref());")
+            format!("self.{ident}.push(row, record.{ident}.as_deref());")
         }
-        Kind::Integer | Kind::Boolean => format!("self.{ident}.push(record.{ident});"),
+        Kind::Integer | Kind::Boolean => format!("self.{ident}.push(row, record.{ident});"),
         Kind::Timestamp | Kind::Date => {
-            format!("self.{ident}.push({name:?}, record.{ident}.as_deref(), extra);")
+            format!("self.{ident}.push(row, {name:?}, record.{ident}.as_deref(), extra);")
         }
-        Kind::Texts { .. } | Kind::Objects(_) => format!("self.{ident}.push(record.{ident}.as_deref());"),
-        Kind::Object(_) => format!("self.{ident}.push({name:?}, record.{ident}.as_ref(), extra);"),
+        Kind::Texts { .. } | Kind::Objects(_) => {
+            format!("self.{ident}.push(row, record.{ident}.as_deref());")
+        }
+        Kind::Object(_) => format!("self.{ident}.push(row, {name:?}, record.{ident}.as_ref(), extra);"),
     }
 }
 
