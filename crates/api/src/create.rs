@@ -249,13 +249,11 @@ async fn settle<R: Resource>(
 ) -> Result<Job, Error> {
     tracing::warn!(error = %lost, "the reply to a job creation was lost; looking for the job in the list");
     let mut pause = FIRST_LOOK;
-    let mut seen_list = false;
     loop {
         // Whether this look comes late enough to prove that there is no job.
         let conclusive = attempt.begun.elapsed() >= LIST_LAG;
         match client.list::<R>().await {
             Ok(jobs) => {
-                seen_list = true;
                 let earliest = attempt.earliest(client.time().get());
                 let mut undated = None;
                 for job in jobs.into_iter().filter(|job| is_candidate(body, job)) {
@@ -280,14 +278,10 @@ async fn settle<R: Resource>(
                     return Err(Error::new(ErrorKind::Unavailable, operation, message).with_source(lost));
                 }
             }
-            Err(error) if conclusive && !seen_list => {
+            Err(error) if conclusive || !error.is_retryable() => {
                 tracing::warn!(%error, "the job list can't be had either");
                 let message = "the reply was lost, and the service's list of jobs can't be had";
                 return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(lost));
-            }
-            Err(error) if conclusive || !error.is_retryable() => {
-                let message = "the reply was lost, and the service's list of jobs can't be had";
-                return Err(Error::new(ErrorKind::OutcomeUnknown, operation, message).with_source(error));
             }
             Err(error) => tracing::warn!(%error, "the job list can't be had; trying again"),
         }

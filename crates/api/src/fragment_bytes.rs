@@ -329,6 +329,7 @@ mod tests {
             ("CSV", &["", "a,b\n1,2\n", "a,b\n3,4\n"], "a,b\n1,2\n3,4\n"),
             ("CSV", &["a,b", "a,b\n1,2\n"], "a,b\n1,2\n"),
             ("CSV", &["a,b\n", "a,b\ra,b\n"], "a,b\na,b\n"),
+            ("CSV", &["\n\na,b\n1,2\n", "a,b\n3,4\n"], "\n\na,b\n1,2\n3,4\n"),
             ("JSONLines", &["{}\n{}", "{}\n", "{}"], "{}\n{}\n{}\n{}"),
             ("JSON", &["[{},", "{},", "{}]"], "[{},{},{}]"),
         ];
@@ -343,5 +344,17 @@ mod tests {
     fn a_first_row_without_end_is_not_kept() {
         let long = "x".repeat(LONGEST_HEADER + 1);
         assert_eq!(joined("CSV", &[&long, &long], 1000), format!("{long}\n{long}"));
+    }
+
+    #[test]
+    fn no_more_is_held_back_than_may_be_a_header() {
+        let mut writer = SeamWriter::new(Vec::new(), Some("CSV"));
+        writer.write_all(b"a,b\n1,2\n").unwrap();
+        writer.flush().unwrap();
+        writer.begin_next();
+        writer.write_all(b"a,").unwrap();
+        assert_eq!(writer.writer, b"a,b\n1,2\n");
+        writer.write_all(b"c").unwrap();
+        assert_eq!(writer.writer, b"a,b\n1,2\na,c");
     }
 }

@@ -214,6 +214,57 @@ async fn an_error_carries_operation_job_request_id_attempts_and_a_hint() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_status_has_one_meaning() {
+    for (status, kind) in [
+        (302, ErrorKind::BadReply),
+        (400, ErrorKind::BadRequest),
+        (401, ErrorKind::Unauthorized),
+        (403, ErrorKind::Forbidden),
+        (404, ErrorKind::JobNotFound),
+        (410, ErrorKind::JobNotFound),
+        (418, ErrorKind::BadRequest),
+        (429, ErrorKind::Unavailable),
+        (500, ErrorKind::Unavailable),
+        (501, ErrorKind::Unavailable),
+    ] {
+        let service = ScriptedService::answering(move |_, _| refusal(status, "X", "no"));
+        let error = client(&service).activities().job("5").poll().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{status}");
+        let once = error.attempts() == 1;
+        assert_eq!(error.to_string().contains("attempts"), !once, "{error}");
+        if kind == ErrorKind::BadRequest {
+            assert!(error.hint().unwrap().contains("the job's id"), "{status}");
+        }
+    }
+    let service = ScriptedService::new([refusal(400, "BadRequestException", "future")]);
+    let error = client(&service).activities().export(range()).start().await.unwrap_err();
+    assert!(error.hint().unwrap().contains("a narrower one, or one that ends today"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_exchange_has_one_meaning() {
+    use backstory_transport::ErrorKind as Below;
+    for (below, kind) in [
+        (Below::Setup, ErrorKind::Setup),
+        (Below::Destination, ErrorKind::Destination),
+        (Below::BodyTooLong, ErrorKind::BadDownload),
+        (Below::BodyCorrupt, ErrorKind::BadDownload),
+        (Below::BodyCut, ErrorKind::BadDownload),
+        (Below::BodyStalled, ErrorKind::BadDownload),
+        (Below::Connect, ErrorKind::Unavailable),
+        (Below::Tls, ErrorKind::Unavailable),
+        (Below::Timeout, ErrorKind::Unavailable),
+        (Below::Layer, ErrorKind::Unavailable),
+    ] {
+        let service =
+            ScriptedService::answering(move |_, _| Scripted::fail(TransportError::new(below, "broken")));
+        let error = client(&service).activities().job("5").poll().await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{below:?}");
+        assert!(std::error::Error::source(&error).unwrap().to_string().contains("broken"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_404_is_a_missing_job_only_where_a_job_was_named() {
     let service = ScriptedService::answering(|_, _| refusal(404, "NotFoundException", "HTTP 404 Not Found"));
     let api = client(&service).activities();

@@ -118,6 +118,7 @@ async fn a_caller_that_settles_lost_replies_itself_is_told_at_once() {
     let service = ScriptedService::new([Scripted::fail_after_send()]);
     let error = client(&service).activities().export(range()).start_once().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(error.to_string().contains("list of jobs will tell"), "{error}");
     assert_eq!(asked(&service).len(), 1, "the list isn't asked");
 }
 
@@ -163,6 +164,7 @@ async fn a_lost_reply_for_contacts_is_an_unknown_outcome() {
     assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
     assert_eq!(service.requests().len(), 1);
     assert!(error.hint().unwrap().contains("before you create it again"));
+    assert!(error.to_string().contains("no list of such jobs"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -307,6 +309,8 @@ async fn a_list_that_can_not_be_had_leaves_the_outcome_unknown() {
         });
         let error = client(&service).activities().export(range()).start().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{error}");
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("can't create an export job"), "{cause}");
         assert!((least..least + 60).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     }
     // One look that failed is none too many.
@@ -399,4 +403,18 @@ async fn an_hour_is_waited_for_a_full_queue_unless_said_otherwise() {
     assert!(error.is_use_limit() && error.is_retryable());
     assert!((3_500..=3_600).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
     assert!(error.hint().unwrap().contains("other programs share the queue"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undated_job_of_our_own_earlier_creation_leaves_nothing_in_doubt() {
+    let undated = job("7", "Running").replace(r#","job_created_time":"2026-03-06T12:00:00Z""#, "");
+    let (created, list) = (undated.clone(), format!("[{undated}]"));
+    let service = ScriptedService::answering(move |request, nth| match (request.method().as_str(), nth) {
+        ("POST", 0) => json(200, &created),
+        ("POST", _) => Scripted::fail_after_send(),
+        _ => json(200, &list),
+    });
+    let api = client(&service).activities();
+    api.export(range()).start().await.unwrap();
+    assert_eq!(api.export(range()).start().await.unwrap_err().kind(), ErrorKind::Unavailable);
 }

@@ -159,6 +159,13 @@ async fn a_service_that_knows_no_fragments_and_sends_the_whole_each_time_is_foun
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repetition_of_one_unfinished_line_is_found_out_too() {
+    let service = service(of("2", "JSONLines"), 0, &["{\"uid\":\"a\"}", "{\"uid\":\"a\"}"]);
+    let rows: Vec<_> = fragments(&service).await.records().collect().await;
+    assert_eq!(rows.last().unwrap().as_ref().unwrap_err().kind(), ErrorKind::BadReply);
+}
+
+#[tokio::test(start_paused = true)]
 async fn empty_fragments_are_not_taken_for_repetitions() {
     let service = service(of("3", "JSONLines"), 0, &["", "", "{\"uid\":\"a\"}"]);
     let records: Vec<_> = fragments(&service).await.records().map(Result::unwrap).map(uid).collect().await;

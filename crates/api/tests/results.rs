@@ -175,6 +175,8 @@ async fn of_a_job_of_which_nothing_is_known_only_the_status_speaks() {
     let job = client(&service).activities().job("5");
     job.poll().await.unwrap();
     assert_eq!(job.result().to_writer(Vec::new()).await.unwrap_err().kind(), ErrorKind::BadRequest);
+    // Completed, but nobody knows when: there was a file, and there is none.
+    assert_eq!(missing(r#"{"job_id":"5","state":"Completed"}"#).await, ErrorKind::ResultMissing);
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,4 +288,37 @@ async fn a_stall_is_as_long_as_is_said_and_progress_is_told() {
         .unwrap();
     assert_eq!(begun.elapsed().as_secs(), 9);
     assert_eq!(told.lock().unwrap().last(), Some(&(LINES.len() as u64)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_asked_for_the_form_also_tells_an_expired_result() {
+    let old = r#"{"job_id":"6","state":"Completed","job_end_time":"2026-02-20T00:00:00Z"}"#;
+    let service =
+        ScriptedService::answering(move |request, _| match request.uri().path().ends_with("/data") {
+            true => refusal(404, "NotFoundException", "HTTP 404 Not Found"),
+            false => json(200, old),
+        });
+    let mut records = client(&service).contacts().job("6").result().records().unwrap();
+    assert_eq!(records.next().await.unwrap().unwrap_err().kind(), ErrorKind::Expired);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_not_closed_is_no_good_end() {
+    let service = ScriptedService::answering(|request, _| match request.uri().path().ends_with("/data") {
+        true => Scripted::ok(r#"[{"email":"a"}"#),
+        false => json(200, r#"{"job_id":"6","state":"Completed","output_format":"JSON"}"#),
+    });
+    let rows: Vec<_> = client(&service).contacts().job("6").result().records().unwrap().collect().await;
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[1].as_ref().unwrap_err().kind(), ErrorKind::BadRow);
+}
+
+#[test]
+fn a_job_that_was_kept_as_json_is_read_back_whole() {
+    let job = Job::from_json(r#"{"job_id":7,"state":"Running","mood":"sunny","fragments":2}"#).unwrap();
+    assert_eq!((job.job_id.as_str(), job.fragments, &job.unknown["mood"]), ("7", Some(2), &"sunny".into()));
+    assert_eq!(Job::from_json(&serde_json::to_string(&job).unwrap()), Some(job));
+    for nothing in ["", "[]", r#"{"state":"Running"}"#] {
+        assert_eq!(Job::from_json(nothing), None);
+    }
 }

@@ -213,3 +213,25 @@ async fn a_refused_poll_ends_the_wait_at_once() {
         assert!(error.hint().is_some());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_attached_to_is_asked_about_at_once_and_a_new_one_after_a_second() {
+    let service = ScriptedService::answering(|_, _| json(200, &job("5", "Completed")));
+    let api = client(&service).activities();
+    let begun = Instant::now();
+    api.job("5").wait().await.unwrap();
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    let created = api.export(range()).start().await.unwrap();
+    created.wait().await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_was_waited_is_told_in_the_unit_that_people_would_use() {
+    for (milliseconds, told) in [(500, "500 ms"), (90_000, "90 s"), (600_000, "10 min"), (7_200_000, "2 h")] {
+        let service = ScriptedService::answering(|_, _| json(200, &job("5", "Running")));
+        let policy = WaitPolicy::default().with_deadline(Some(Duration::from_millis(milliseconds)));
+        let error = client(&service).activities().job("5").wait_with(&policy, |_| {}).await.unwrap_err();
+        assert!(error.to_string().contains(&format!("within {told};")), "{error}");
+    }
+}

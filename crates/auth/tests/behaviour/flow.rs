@@ -257,6 +257,22 @@ async fn a_server_that_is_down_is_no_reason_to_change_pairs() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_down_is_no_reason_to_read_a_secret_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "old").unwrap();
+    let server = Server::new(|number, _| if number == 2 { reply(503, "") } else { token_reply("t") });
+    let file = SecretFile::new("key-1", &path);
+    let flow = ClientCredentialsFlow::new(server.clone(), &base(), TokenEndpoint::V1, file).unwrap();
+    flow.issue().await.unwrap();
+    std::fs::write(&path, "changed while it was down").unwrap();
+    flow.issue().await.unwrap_err();
+    flow.issue().await.unwrap();
+    let sent: Vec<_> = server.requests().iter().map(|request| pair(request).1.to_owned()).collect();
+    assert_eq!(sent, ["old", "old", "old"]);
+}
+
+#[tokio::test]
 async fn a_secret_file_is_read_again_before_anybody_gives_up() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("secret");
