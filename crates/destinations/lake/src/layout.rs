@@ -72,7 +72,7 @@ impl Layout {
             DeliveryKind::Snapshot | DeliveryKind::Delta => {
                 self.data(Resource::Activities).join(delivery.kind.as_str())
             }
-            DeliveryKind::Contacts => self.data(Resource::Contacts),
+            DeliveryKind::Contacts => self.data(Resource::Contacts).join(set_in_name(&set_of(delivery))),
         };
         let (from, to) = (delivery.window.from, delivery.window.to);
         folder.join(format!("{from}_{to}.job-{}.{fragment}.parquet", id_in_name(&delivery.job_id)))
@@ -82,6 +82,22 @@ impl Layout {
 /// A file of a base generation.
 pub(crate) fn base_file_name(number: u32, of: u32) -> String {
     format!("{number:04}-of-{of:04}.parquet")
+}
+
+/// Which refresh of contacts a delivery is a part of. Refreshes are ordered by it; one that is complete by itself is named as it
+/// would be as a set.
+pub(crate) fn set_of(delivery: &Delivery) -> String {
+    match &delivery.part_of {
+        Some(part_of) => part_of.set.clone(),
+        None => delivery.created().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }
+}
+
+/// A refresh as a folder's name: an instant without colons, which some file systems don't have.
+fn set_in_name(set: &str) -> String {
+    let kept = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
+    let name: String = set.chars().take(LONGEST_ID).map(kept).collect();
+    name.trim_start_matches('.').to_owned()
 }
 
 /// A job's id as a part of a file's name.
@@ -130,6 +146,18 @@ mod tests {
             file_of("../A%b"),
             Path::new("/lake/activities/delta/2026-11-01_2026-11-14.job-%2E%2E%2F%41%25b.0.parquet")
         );
+    }
+
+    #[test]
+    fn contacts_stand_in_a_folder_for_each_refresh() {
+        let day = date(2026, 11, 1);
+        let now: Timestamp = "2026-11-20T06:00:00.5Z".parse().unwrap();
+        let delivery = Delivery::new("5", DeliveryKind::Contacts, Window::new(day, day), now, now);
+        assert_eq!(
+            Layout::new(PathBuf::from("/lake")).part(&delivery, 0),
+            Path::new("/lake/contacts/2026-11-20T06-00-00Z/2026-11-01_2026-11-01.job-5.0.parquet")
+        );
+        assert_eq!(set_in_name("../a"), "-a");
     }
 
     proptest! {

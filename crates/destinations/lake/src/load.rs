@@ -2,8 +2,9 @@
 //! whole.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use backstory_destination::{
@@ -13,6 +14,7 @@ use backstory_destination::{
 use backstory_tables::{BadRows, Conversion, ParquetOptions, Summary};
 
 use crate::footer::{self, Holds};
+use crate::identity::sync_folder;
 use crate::lake::Inner;
 use crate::problem::unwritable;
 use crate::shared_landing::SharedLanding;
@@ -40,6 +42,7 @@ impl Load for LakeLoad {
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
         let path = self.lake.layout.part(&self.delivery, fragment);
+        make_folder_of(&path)?;
         let writer = SharedLanding::begin(&path).map_err(|error| cannot_land(&path, error))?;
         let proof = Arc::new(OnceLock::new());
         let described = Arc::new(OnceLock::new());
@@ -116,7 +119,18 @@ impl Load for LakeLoad {
     }
 }
 
-fn cannot_land(path: &std::path::Path, error: io::Error) -> Error {
+/// A file in a new folder is there after a crash only when the folder is on disk as well.
+fn make_folder_of(path: &Path) -> Result<(), Error> {
+    match path.parent().map(|folder| (folder, folder.parent())) {
+        Some((folder, Some(around))) if !folder.exists() => {
+            fs::create_dir_all(folder).map_err(|error| unwritable(folder, error))?;
+            sync_folder(around)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn cannot_land(path: &Path, error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::ResourceBusy {
         return Error::new(ErrorKind::Busy, "the same delivery is being loaded by somebody else")
             .with_hint("wait for the other run to end")

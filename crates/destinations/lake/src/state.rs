@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use crate::catalog::Files;
 use crate::footer::{BaseFile, DataFile};
+use crate::layout::set_of;
 
 /// What the files of a lake amount to.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +94,7 @@ impl State {
             match delivery.resource {
                 Resource::Contacts => {
                     state.contacts.observations.extend(job.files.iter().cloned());
-                    refreshes.entry(set_of(&job.record)).or_insert_with(Refresh::default).add(&job);
+                    refreshes.entry(set_of(&job.record.delivery)).or_insert_with(Refresh::default).add(&job);
                 }
                 _ => state.activities.overlay.extend(job.files),
             }
@@ -262,15 +263,6 @@ impl Refresh {
             }
         }
         missing.is_none_or(|day| day > range.to)
-    }
-}
-
-/// Sets of deliveries are ordered by their names; a delivery that is complete by itself is named as its own would be.
-fn set_of(record: &DeliveryRecord) -> String {
-    let delivery = &record.delivery;
-    match &delivery.part_of {
-        Some(part_of) => part_of.set.clone(),
-        None => delivery.created().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     }
 }
 

@@ -1,6 +1,6 @@
-//! A lake is read by others: DuckDB through its views, pyarrow and Polars from its files.
+//! A lake is read by others: DuckDB through its views, pandas, pyarrow and Polars from its files.
 //!
-//! The test needs a Python that has all three: the one that `BACKSTORY_TEST_PYTHON` names, or `python3`. Under `CI` it makes
+//! The test needs a Python that has all four: the one that `BACKSTORY_TEST_PYTHON` names, or `python3`. Under `CI` it makes
 //! an environment of its own; elsewhere it says that it was skipped.
 
 mod deliver;
@@ -15,7 +15,7 @@ use backstory_tables::{Resource, describe_relational};
 use deliver::{activity, at, contacts, delta, folder, load};
 
 fn has_all(python: &Path) -> bool {
-    let imports = ["-c", "import duckdb, polars, pyarrow, pytz"];
+    let imports = ["-c", "import duckdb, pandas, polars, pyarrow, pytz"];
     Command::new(python).args(imports).output().is_ok_and(|output| output.status.success())
 }
 
@@ -29,15 +29,18 @@ fn python() -> Option<PathBuf> {
     if std::env::var_os("CI").is_some() && !has_all(&own) {
         let succeeds = |command: &mut Command| command.status().is_ok_and(|status| status.success());
         assert!(succeeds(Command::new(&named).args(["-m", "venv"]).arg(&environment)), "no environment");
-        let install = ["-m", "pip", "install", "--quiet", "duckdb", "polars", "pyarrow", "pytz"];
-        assert!(succeeds(Command::new(&own).args(install)), "can't install duckdb, polars and pyarrow");
+        let install = ["-m", "pip", "install", "--quiet", "duckdb", "pandas", "polars", "pyarrow", "pytz"];
+        assert!(
+            succeeds(Command::new(&own).args(install)),
+            "can't install duckdb, pandas, polars and pyarrow"
+        );
     }
     if has_all(&own) {
         return Some(own);
     }
-    assert!(std::env::var_os("CI").is_none(), "no Python with duckdb, polars and pyarrow");
+    assert!(std::env::var_os("CI").is_none(), "no Python with duckdb, pandas, polars and pyarrow");
     eprintln!(
-        "skipped: no Python with duckdb, polars and pyarrow (set BACKSTORY_TEST_PYTHON to one that has them)"
+        "skipped: no Python with duckdb, pandas, polars and pyarrow (set BACKSTORY_TEST_PYTHON to one that has them)"
     );
     None
 }
@@ -81,7 +84,7 @@ impl Expected {
 }
 
 #[test]
-fn duckdb_pyarrow_and_polars_agree_with_the_lake_in_every_state() {
+fn duckdb_pandas_pyarrow_and_polars_agree_with_the_lake_in_every_state() {
     let Some(python) = python() else { return };
     let folder = folder();
     let lake = Lake::open_or_create(folder.path().join("it's a [lake]*?")).unwrap();

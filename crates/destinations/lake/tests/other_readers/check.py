@@ -1,4 +1,4 @@
-"""Reads a lake with DuckDB, pyarrow and Polars, and compares what they count with what the lake says.
+"""Reads a lake with DuckDB, pandas, pyarrow and Polars, and compares what they count with what the lake says.
 
 usage: check.py LAKE EXPECTED, where EXPECTED is JSON: the rows of each table, and the subject of each current activity.
 """
@@ -8,6 +8,7 @@ import pathlib
 import sys
 
 import duckdb
+import pandas
 import polars
 import pyarrow.compute
 import pyarrow.dataset
@@ -47,6 +48,15 @@ if tables["activities"]:
     current = rows.sort("_version").group_by("_key").last().collect()
     assert dict(current.select("_key", "subject").iter_rows()) == subjects
     assert current["participants"].list.len().sum() == tables["participants"]
+    rows = pandas.read_parquet(lake / "activities")
+    current = rows.sort_values("_version").drop_duplicates("_key", keep="last")
+    assert len(current) == tables["activities"], len(current)
     dataset = pyarrow.dataset.dataset(lake / "activities", format="parquet")
     keys = dataset.to_table(columns=["_key", "_version"]).group_by("_key").aggregate([("_version", "max")])
     assert keys.num_rows == tables["activities"], keys.num_rows
+
+# The current contacts are those of the last complete refresh, which has a folder of its own.
+folders = [folder for folder in (lake / "contacts").iterdir() if folder.is_dir()]
+if folders:
+    rows = pandas.read_parquet(max(folders))
+    assert len(rows.drop_duplicates("_key")) == tables["contacts"], len(rows)
