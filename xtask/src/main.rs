@@ -3,7 +3,9 @@
 mod bench;
 mod codegen;
 mod release;
+mod simulator;
 mod tidy;
+mod torture;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -26,6 +28,8 @@ enum Task {
     Codegen(codegen::Args),
     /// Give all crates a version and the changelog its section, and prove that they can be packaged
     Release(release::Args),
+    /// Kill syncs at seeded moments and at every named step, and prove that nothing is lost
+    Torture(torture::Args),
     /// Check the layering of the workspace, the openings and names of its source files
     Tidy,
 }
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => bench::run(args, root),
         Task::Codegen(args) => codegen::run(args, root),
         Task::Release(args) => release::run(args, root),
+        Task::Torture(args) => torture::run(args, root),
         Task::Tidy => tidy::run(root),
     };
     match done {

@@ -66,7 +66,15 @@ fn every_version_of_an_activity_is_shown() {
     let service = Service::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
-    run(sync(&service, &lake).args(["--since", "2026-06-01", "--horizon", "1d", "--resources", "activities"])).ended_with(0);
+    run(sync(&service, &lake).args([
+        "--since",
+        "2026-06-01",
+        "--horizon",
+        "1d",
+        "--resources",
+        "activities",
+    ]))
+    .ended_with(0);
     let raw = files(&lake.join("raw/activities"));
     let snapshot = raw.iter().find(|name| name.contains("snapshot") && name.ends_with(".zst")).unwrap();
     let bytes = std::fs::File::open(lake.join("raw/activities").join(snapshot)).unwrap();
@@ -86,9 +94,14 @@ fn every_version_of_an_activity_is_shown() {
 fn a_destination_that_there_is_not_is_a_usage_error() {
     let service = Service::start(&[]);
     let folder = tempfile::tempdir().unwrap();
-    for (url, words) in [("mysql://user:pw@host/db", "no kind"), ("sqlite:x.db", "not built into"), ("postgres://u:pw@h/d", "not built into")] {
+    for (url, words) in [
+        ("mysql://user:pw@host/db", "no kind"),
+        ("sqlite:x.db", "not built into"),
+        ("postgres://u:pw@h/d", "not built into"),
+    ] {
         let mut command = service.client();
-        let said = run(command.args(["sync", "--since", "2026-01-01", "--to", url])).ended_with(2).error_says(words);
+        let said =
+            run(command.args(["sync", "--since", "2026-01-01", "--to", url])).ended_with(2).error_says(words);
         assert!(!said.stderr.contains("pw"), "{}", said.stderr);
     }
     for command in ["verify", "status"] {
@@ -124,7 +137,8 @@ fn each_step_is_one_json_object_a_line() {
     let service = Service::start(&[]);
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
-    let said = run(sync(&service, &lake).args(["--since", "2026-06-01", "--log-json", "--json"])).ended_with(0);
+    let said =
+        run(sync(&service, &lake).args(["--since", "2026-06-01", "--log-json", "--json"])).ended_with(0);
     let events: Vec<Value> = said.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let names: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     for name in ["planned", "intended", "started", "state", "committed", "ended"] {
@@ -140,7 +154,8 @@ fn one_run_at_a_time_and_a_run_that_is_told_to_stop_says_how_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
     let mut first = sync(&service, &lake);
-    let mut first = first.args(["--since", "2026-06-01", "--log-json"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first =
+        first.args(["--since", "2026-06-01", "--log-json"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains(r#""event":"started""#)).unwrap().unwrap();
     let second = run(&mut sync(&service, &lake)).ended_with(2);

@@ -138,3 +138,24 @@ pub(crate) fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_its_schemes_port_unless_it_names_another() {
+        for (address, host, is_https) in [
+            ("http://a.test/x", "a.test:80", false),
+            ("https://a.test/x", "a.test:443", true),
+            ("https://a.test:8443/x", "a.test:8443", true),
+        ] {
+            let uri: Uri = address.parse().unwrap();
+            let url = reqwest::Url::parse(address).unwrap();
+            for found in [Host::of(None, &uri), Host::of(Some(&url), &Uri::from_static("http://other.test"))]
+            {
+                assert_eq!((found.to_string().as_str(), found.is_https), (host, is_https));
+            }
+        }
+    }
+}

@@ -368,6 +368,16 @@ async fn what_cannot_be_resumed_is_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partial_file_outlives_a_download_that_was_cancelled_before_anything_came() {
+    let folder = TempDir::new().unwrap();
+    leave_partial(&folder).await;
+    let silent = ScriptedService::answering(|_, _| Scripted::never());
+    let going_on = download(&silent).resume(Resume::IfRange).to_file(target(&folder));
+    tokio::time::timeout(Duration::from_secs(1), going_on).await.unwrap_err();
+    assert_eq!(go_on(&folder, &ranged(TEXT.into(), "\"v1\"", None)).await.as_deref(), Some("bytes=28-"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_kept_and_then_started_over_is_no_longer_kept() {
     let folder = TempDir::new().unwrap();
     leave_partial(&folder).await;

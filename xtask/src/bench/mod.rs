@@ -6,6 +6,7 @@ mod generate;
 mod page;
 mod process;
 mod sim;
+mod sync;
 mod tables;
 
 use std::fs::File;
@@ -30,6 +31,9 @@ enum What {
     /// The simulator on one core: an export to curl, status calls by wrk, its start and memory; its section of
     /// docs/benchmarks.md
     Sim(sim::Args),
+    /// A first sync beside its stages, a daily sync of a large lake, and the lake's views; its section of
+    /// docs/benchmarks.md
+    Sync(sync::Args),
     /// Write seeded benchmark data to a file
     Generate {
         /// What to write
@@ -57,6 +61,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
         What::Client(args) => client::run(args, root),
         What::Export(args) => export::run(args, root),
         What::Sim(args) => sim::run(args, root),
+        What::Sync(args) => sync::run(args, root),
         What::Tables(args) => tables::run(args, root),
         What::Generate { resource, mebibytes, seed, out } => generate(*resource, *mebibytes, *seed, out),
     }

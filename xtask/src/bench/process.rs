@@ -37,8 +37,12 @@ impl Binary {
 
 /// Runs a command to its end, which must be a good one. Returns its processor seconds and peak memory.
 pub(crate) fn watched(command: &mut Command) -> Result<(f64, u64), String> {
-    let mut process =
-        command.stdout(Stdio::null()).spawn().map_err(|error| format!("can't run {command:?}: {error}"))?;
+    watched_and_heard(command.stdout(Stdio::null()))
+}
+
+/// The same, for a command whose output goes somewhere.
+pub(crate) fn watched_and_heard(command: &mut Command) -> Result<(f64, u64), String> {
+    let mut process = command.spawn().map_err(|error| format!("can't run {command:?}: {error}"))?;
     let (mut processor, mut peak) = (0.0, 0);
     loop {
         peak = peak.max(high_water_mark(&process).unwrap_or(0));

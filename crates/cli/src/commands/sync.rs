@@ -86,7 +86,7 @@ pub(crate) async fn run(
     }
     if !common.quiet {
         crate::progress::above_bars(|| {
-            eprintln!("stopping as soon as nothing is half done; once more stops at once")
+            eprintln!("stopping as soon as nothing is half done; once more stops at once");
         });
     }
     stop.stop();
@@ -147,7 +147,7 @@ impl Run<'_> {
                 Err(failure) if failure.exit == Exit::Usage => return Err(failure),
                 Err(failure) => {
                     crate::progress::above_bars(|| {
-                        eprintln!("error: {failure}\nthe next run is tried all the same")
+                        eprintln!("error: {failure}\nthe next run is tried all the same");
                     });
                 }
                 Ok(_) => {}

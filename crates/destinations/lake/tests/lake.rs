@@ -275,3 +275,78 @@ fn what_is_not_committed_leaves_nothing_behind() {
     assert_eq!(lake.deliveries().unwrap(), []);
     assert_eq!(std::fs::read_dir(folder.path().join("activities/delta")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_lake_that_cannot_be_written_says_so_and_is_as_it_was() {
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    load(&lake, &delta("1", 1), &[&activity("a", 1, "one")]).unwrap();
+    let before = digest(&lake);
+    // Permissions don't hold back the superuser, so files stand where folders should be, and the other way round.
+    let blocked = |path: &str, block: &dyn Fn()| {
+        let (path, aside) = (folder.path().join(path), folder.path().join("aside"));
+        let was_there = path.exists();
+        if was_there {
+            std::fs::rename(&path, &aside).unwrap();
+        }
+        std::fs::write(&path, "in the way").unwrap();
+        block();
+        std::fs::remove_file(&path).unwrap();
+        if was_there {
+            std::fs::rename(&aside, &path).unwrap();
+        }
+    };
+    blocked("activities/snapshot", &|| {
+        let mut snapshot = delta("2", 2);
+        snapshot.kind = backstory_destination::DeliveryKind::Snapshot;
+        let error = load(&lake, &snapshot, &[&activity("b", 1, "b")]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Write);
+        assert!(error.to_string().contains("activities/snapshot") && error.hint().is_some(), "{error:?}");
+    });
+    blocked("_backstory/compaction", &|| {
+        let error = lake.compact(at("2026-11-16T00:00:00Z")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Write);
+    });
+    blocked("activities/base", &|| {
+        let error = lake.compact(at("2026-11-16T00:00:00Z")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Write);
+    });
+    assert_eq!((digest(&lake), lake.deliveries().unwrap().len()), (before.clone(), 1));
+
+    // Views that can't be written keep nobody from committing; whoever settles is told.
+    let views = folder.path().join("views.duckdb.sql");
+    std::fs::remove_file(&views).unwrap();
+    std::fs::create_dir(&views).unwrap();
+    load(&lake, &delta("3", 3), &[&activity("c", 1, "c")]).unwrap();
+    assert_eq!(lake.settle(at("2026-11-16T00:00:00Z")).unwrap_err().kind(), ErrorKind::Write);
+    std::fs::remove_dir(&views).unwrap();
+    lake.settle(at("2026-11-16T00:00:00Z")).unwrap();
+    assert_eq!(lake.verify().unwrap(), []);
+    assert_eq!(digest(&lake).0, 2);
+}
+
+#[test]
+fn a_second_compaction_at_the_same_time_is_refused() {
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    load(&lake, &delta("1", 1), &[&activity("a", 1, "one")]).unwrap();
+    let lock = std::fs::File::create(folder.path().join("_backstory/compaction.lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(lake.compact(at("2026-11-16T00:00:00Z")).unwrap_err().kind(), ErrorKind::Busy);
+    drop(lock);
+    assert!(lake.compact(at("2026-11-16T00:00:00Z")).unwrap().is_new);
+}
+
+#[test]
+fn what_a_dead_process_left_half_written_is_removed_and_what_a_living_one_writes_is_not() {
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    let left = folder.path().join("activities/delta/.2026-11-01_2026-11-14.job-9.0.parquet.partial");
+    let (path, living) =
+        (folder.path().join("activities/delta/x.parquet"), "activities/delta/.x.parquet.partial");
+    std::fs::write(&left, "half").unwrap();
+    let landing = backstory_destination::Landing::begin(&path).unwrap();
+    lake.settle(at("2026-11-16T00:00:00Z")).unwrap();
+    assert!(!left.exists() && folder.path().join(living).exists());
+    drop(landing);
+}

@@ -6,6 +6,7 @@
 mod deliver;
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -130,4 +131,41 @@ fn duckdb_pandas_pyarrow_and_polars_agree_with_the_lake_in_every_state() {
     std::fs::rename(lake.folder(), &elsewhere).unwrap();
     let lake = Lake::open(&elsewhere).unwrap();
     expected.is_found(&python, &lake);
+}
+
+#[test]
+fn readers_see_one_committed_state_after_another_while_a_sync_and_compactions_run() {
+    let Some(python) = python() else { return };
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path().join("lake")).unwrap();
+    let now = at("2026-11-16T00:00:00Z");
+    let deliver = |number: i64| {
+        let keys = 0..50 * (number + 1);
+        let lines: String = keys.map(|key| activity(&format!("u{key}"), number, "s")).collect();
+        load(&lake, &delta(&number.to_string(), number), &[&lines]).unwrap();
+    };
+    deliver(0);
+    lake.settle(now).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/other_readers/watch.py");
+    let mut reader = Command::new(python)
+        .arg(script)
+        .arg(lake.folder())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(reader.stdout.take().unwrap()).lines();
+    // The reader is at work once it has said how much it saw for the first time.
+    assert_eq!(said.next().unwrap().unwrap(), "50");
+    for number in 1..12 {
+        deliver(number);
+        if number % 2 == 0 {
+            lake.compact(now).unwrap();
+        }
+        lake.settle(now).unwrap();
+    }
+    drop(reader.stdin.take());
+    let last = said.map(Result::unwrap).last().unwrap();
+    assert!(reader.wait().unwrap().success());
+    assert_eq!(last, "600");
 }

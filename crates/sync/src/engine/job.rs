@@ -16,7 +16,7 @@ use super::events::{Origin, SyncEvent};
 use super::handle::{Handle, Parameters};
 use super::landing::{LandingFailure, land};
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{Ending, JobSpec, LedgerJob, Stage};
+use crate::ledger::{Ending, JobSpec, LedgerJob};
 use crate::plan::PlannedJob;
 use crate::slots::Slot;
 
@@ -474,14 +474,4 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Whether an open job of the ledger is still of use, rather than given up.
-pub(super) fn is_of_use(job: &LedgerJob) -> bool {
-    match job.stage {
-        // No list can tell what came of an intent for contacts.
-        Stage::Intended => job.spec.kind != DeliveryKind::Contacts,
-        Stage::Created | Stage::Completed => job.job_id.is_some(),
-        Stage::Abandoned | Stage::Committed | Stage::Ended => false,
-    }
 }

@@ -28,7 +28,7 @@ use jiff::SignedDuration;
 
 use self::engine::{Engine, Progress, Tally};
 use self::handle::Handle;
-use self::job::{Work, is_of_use};
+use self::job::Work;
 use self::landing::Shore;
 use self::lock::Lock;
 use self::turns::Turns;
@@ -171,7 +171,7 @@ async fn rounds(
     for _ in 0..MOST_ROUNDS {
         let (open, attempts) = engine.note(|ledger| Ok((ledger.open_jobs()?, ledger.attempts()?))).await?;
         let open: Vec<LedgerJob> =
-            open.into_iter().filter(|job| is_of_use(job) && wanted(job, settings)).collect();
+            open.into_iter().filter(|job| job.is_under_way() && job.is_of(settings)).collect();
         let mut as_if = deliveries.clone();
         as_if.extend(open.iter().map(LedgerJob::as_if_delivered));
         let mut settings = settings.clone();
@@ -217,15 +217,6 @@ async fn rounds(
     SyncPlan::new(deliveries, &attempts, &settings, engine.options.now())
 }
 
-/// Whether a job of an earlier run is of what is kept current now.
-fn wanted(job: &LedgerJob, settings: &SyncSettings) -> bool {
-    use backstory_destination::DeliveryKind as Kind;
-    match job.spec.kind {
-        Kind::Contacts => settings.contacts,
-        Kind::Snapshot | Kind::Delta => settings.activities,
-    }
-}
-
 /// Days that should be closed or loaded by now, and aren't whole.
 fn incomplete_days(plan: &SyncPlan) -> Vec<jiff::civil::Date> {
     let days = plan.coverage().days().iter();
@@ -237,7 +228,7 @@ fn incomplete_days(plan: &SyncPlan) -> Vec<jiff::civil::Date> {
 /// Slots of jobs that earlier runs gave up, and of creations whose outcome is unknown: they count until they have ended.
 async fn hold_abandoned(engine: &Engine<'_>) -> Result<(), Error> {
     let open = engine.note(|ledger| ledger.open_jobs()).await?;
-    for job in open.into_iter().filter(|job| !is_of_use(job)) {
+    for job in open.into_iter().filter(|job| !job.is_under_way()) {
         let Some(id) = &job.job_id else {
             let age = job.intended_at.duration_until(engine.server_now());
             let age = Duration::try_from(age).unwrap_or_default();

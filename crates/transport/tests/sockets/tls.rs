@@ -161,6 +161,7 @@ async fn a_malformed_proxy_or_user_agent_is_a_mistake_in_setting_up_that_repeats
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     let error = ReqwestService::builder().user_agent("two\nlines").build().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Setup);
+    assert!(error.to_string().contains(r#"with the user agent "two\nlines""#), "{error}");
     let settings = format!("{:?}", ReqwestService::builder().proxy("http://user:hunter2@proxy.test"));
     assert!(!settings.contains("hunter2"), "{settings}");
 }

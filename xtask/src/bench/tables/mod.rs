@@ -114,7 +114,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
 }
 
 /// A Python environment with packages in it.
-fn environment(folder: &Path, packages: &[&str]) -> Result<PathBuf, String> {
+pub(super) fn environment(folder: &Path, packages: &[&str]) -> Result<PathBuf, String> {
     let python = folder.join("bin/python");
     if !python.exists() {
         call(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
