@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use backstory_destination::Destination;
 use backstory_lake::Lake;
@@ -20,7 +21,13 @@ fn has_all(python: &Path) -> bool {
     Command::new(python).args(imports).output().is_ok_and(|output| output.status.success())
 }
 
+/// Made once for all tests here: two that installed into one environment at a time would break each other's.
 fn python() -> Option<PathBuf> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PYTHON.get_or_init(find_or_make_python).clone()
+}
+
+fn find_or_make_python() -> Option<PathBuf> {
     let named = std::env::var_os("BACKSTORY_TEST_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
     if has_all(&named) {
         return Some(named);
