@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use backstory_auth::ErrorKind as AuthKind;
 use backstory_transport::{ErrorKind as TransportKind, Refusal};
 use http::StatusCode;
 
@@ -31,6 +32,17 @@ struct Inner {
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
+/// What it means for a call that no token could be had for it: only a refusal is the key's fault.
+fn without_token(error: &backstory_auth::Error) -> ErrorKind {
+    match error.kind() {
+        AuthKind::Setup => ErrorKind::Setup,
+        AuthKind::BadReply => ErrorKind::BadReply,
+        AuthKind::Unreachable | AuthKind::Unavailable | AuthKind::NoRuntime => ErrorKind::Unavailable,
+        _ if error.is_transient() => ErrorKind::Unavailable,
+        _ => ErrorKind::Unauthorized,
+    }
+}
+
 fn in_brackets(job_id: Option<&JobId>) -> String {
     job_id.map_or_else(String::new, |id| format!(" (job {id})"))
 }
@@ -43,7 +55,7 @@ pub enum ErrorKind {
     Setup,
     /// The range is wider than one job may ask for. Nothing was sent.
     UseLimit,
-    /// No token could be had, or the service refuses it (401).
+    /// The key is refused, or its secret can't be read, or the service refuses its token (401).
     Unauthorized,
     /// The key may not do this (403): most likely it is of another API type (contract (a.4), (j.29)).
     Forbidden,
@@ -129,12 +141,11 @@ impl Error {
             return Self::from_refusal(operation, refusal.clone());
         }
         if let Some(auth) = backstory_auth::Error::find(&error) {
-            let (kind, message) = if auth.is_transient() {
-                (ErrorKind::Unavailable, "no token could be had for now")
-            } else {
-                (ErrorKind::Unauthorized, "no token could be had")
+            let message = match auth.is_transient() {
+                true => "no token could be had for now",
+                false => "no token could be had",
             };
-            return Self::new(kind, operation, message).with_source(error);
+            return Self::new(without_token(auth), operation, message).with_source(error);
         }
         let (kind, message) = match error.kind() {
             TransportKind::Setup => (ErrorKind::Setup, "the request can't be sent"),
@@ -286,7 +297,9 @@ impl Error {
             ErrorKind::BadRequest => {
                 "if the service refuses the range, ask for a narrower one, or one that ends today"
             }
-            ErrorKind::Unavailable => "check the base URL, the network and the proxy, and run it again later",
+            ErrorKind::Unavailable => {
+                "check the base URL, the network, the proxy and the CA bundle, and run it again later"
+            }
             ErrorKind::NotCompleted => "wait for the job first",
             ErrorKind::ResultMissing => {
                 "fetch the whole result instead of a fragment, or create the same export again"

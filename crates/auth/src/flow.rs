@@ -171,8 +171,10 @@ impl ClientCredentialsFlow {
             _ => ErrorKind::Unreachable,
         };
         let transient = error.is_retryable();
+        let hint = if kind == ErrorKind::Unreachable { UNREACHABLE } else { WRONG_PLACE };
         Error::new(kind, format!("no token came from {}", self.shown()))
             .with_transient(transient)
+            .with_hint(hint)
             .with_source(error)
     }
 
@@ -221,6 +223,7 @@ impl ClientCredentialsFlow {
 const REFUSED_KEY: &str = "check that id and secret belong together and were copied whole, and that the key was not \
     paused or revoked (Settings > API Key Management); a key opens only the API type that it was made for: Activity \
     keys the activities, Object keys the contacts, Insight keys the Query API";
+const UNREACHABLE: &str = "check the base URL, the network, the proxy and the CA bundle";
 const WRONG_PLACE: &str = "check the base URL, and whether a proxy or a gateway stands in between";
 
 #[async_trait]

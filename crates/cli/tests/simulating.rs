@@ -95,4 +95,11 @@ fn https_is_served_to_whoever_trusts_the_authority_that_was_written() {
         run(client.args(["export", "activities"]).args(range).arg("--out").arg(&out))
     };
     export(service.client().env("BACKSTORY_CA_BUNDLE", &authority)).ended_with(0);
+
+    // To whoever doesn't, the key isn't at fault.
+    std::fs::remove_dir_all(&out).unwrap();
+    for refused in [export(&mut service.client()), run(service.client().args(["auth", "check"]))] {
+        let refused = refused.ended_with(1).error_says("trusted").error_says("CA bundle");
+        assert!(!refused.stderr.contains("secret"), "{}", refused.stderr);
+    }
 }

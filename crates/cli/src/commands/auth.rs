@@ -1,6 +1,6 @@
 //! `backstory auth check`: gets a token for each key, and shows its claims and remaining life, never the token.
 
-use backstory_auth::{Claims, KeyType, TokenSource as _};
+use backstory_auth::{Claims, ErrorKind, KeyType, TokenSource as _};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -48,7 +48,12 @@ pub(crate) async fn run(
         let tokens = connection.tokens(keys, key_type)?;
         let work = async {
             tokens.token().await.map_err(|error| {
-                let exit = if error.is_transient() { Exit::Failed } else { Exit::Authentication };
+                // Only a refusal is the key's fault, not a network in between.
+                let exit = match error.kind() {
+                    ErrorKind::Setup => Exit::Usage,
+                    _ if error.is_rejected() => Exit::Authentication,
+                    _ => Exit::Failed,
+                };
                 let id = &keys.first.client_id;
                 let failure = Failure::new(exit, format!("the key {id} ({kind}) gets no token"));
                 let failure = match error.hint() {
