@@ -82,21 +82,6 @@ async fn the_hash_is_that_of_the_file_however_it_came() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_download_that_does_not_wait_for_the_disk_lands_as_any_other() {
-    let folder = TempDir::new().unwrap();
-    let script = [Scripted::ok(TEXT).cut_at(9), Scripted::ok(TEXT)];
-    scripted(script).durable(false).to_file(target(&folder)).await.unwrap();
-    assert_eq!(fs::read(target(&folder)).unwrap(), TEXT);
-    assert_eq!(names(folder.path()), ["data.jsonl"]);
-    scripted([Scripted::ok(TEXT).cut_at(9), Scripted::reply(404, "")])
-        .durable(false)
-        .to_file(target(&folder))
-        .await
-        .unwrap_err();
-    assert_eq!(names(folder.path()), ["data.jsonl"]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_failed_download_leaves_the_folder_as_it_was() {
     let failing: [fn() -> Scripted; 4] = [
         || Scripted::ok(TEXT).in_chunks(3).cut_at(20),

@@ -26,6 +26,12 @@ pub(super) struct Journal {
     sha256: String,
 }
 
+/// What an earlier download has left: so many bytes, and their hash.
+pub(super) struct Left {
+    pub(super) known: Known,
+    pub(super) sha256: Sha256,
+}
+
 impl Journal {
     pub(super) fn new(address: String, known: &Known, sha256: &Sha256) -> Self {
         Self {
@@ -49,14 +55,14 @@ impl Journal {
 
     /// What the journal at `path` says of `partial`, if it is about the same address and its bytes are really there. A
     /// journal that can't be read or doesn't fit is as good as none.
-    pub(super) fn load(path: &Path, address: &str, partial: &mut File) -> Option<(Known, Sha256)> {
+    pub(super) fn load(path: &Path, address: &str, partial: &mut File) -> Option<Left> {
         let journal: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
         if journal.form != FORM || journal.address != address || journal.bytes == 0 {
             return None;
         }
         let sha256 = hash(partial, journal.bytes).ok()?;
         let known = Known { bytes: journal.bytes, validator: journal.validator };
-        (hex(&sha256) == journal.sha256).then_some((known, sha256))
+        (hex(&sha256) == journal.sha256).then_some(Left { known, sha256 })
     }
 }
 

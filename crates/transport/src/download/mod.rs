@@ -54,7 +54,6 @@ struct Plan {
     progress: Option<Box<dyn Fn(Progress) + Send + Sync>>,
     resume: Resume,
     accept_unproven_end: bool,
-    durable: bool,
 }
 
 /// Whether a cut download may go on where it stopped.
@@ -125,7 +124,6 @@ impl Download {
                 progress: None,
                 resume: Resume::Never,
                 accept_unproven_end: false,
-                durable: true,
             },
         }
     }
@@ -170,15 +168,6 @@ impl Download {
     #[must_use]
     pub fn accept_unproven_end(mut self, accept: bool) -> Self {
         self.plan.accept_unproven_end = accept;
-        self
-    }
-
-    /// Whether a file gets its name only once it is on disk, so that it is whole under its name even after a power cut. True
-    /// unless set. Without it a download doesn't wait for the disk, which is often slower than the network; a crash of the
-    /// program still leaves nothing half-written under the name, a crash of the machine may.
-    #[must_use]
-    pub fn durable(mut self, durable: bool) -> Self {
-        self.plan.durable = durable;
         self
     }
 

@@ -1,5 +1,5 @@
-//! Writes what a download brings on tokio's blocking threads, so that neither a slow disk nor a blocking writer holds up
-//! the async tasks, and reading and writing overlap.
+//! Writes and hashes what a download brings on tokio's blocking threads, so that neither a slow disk nor a blocking writer
+//! holds up the async tasks, and reading, hashing and writing overlap.
 //!
 //! A thread is taken for one batch at a time, not for the whole download: a cancelled download leaves at most one batch
 //! behind, and a test with paused time sees its clock move on while nothing is being written.
@@ -7,17 +7,19 @@
 use std::io::Write;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::partial::PartialFile;
 use crate::error::{Error, ErrorKind};
-
-/// How many bytes may wait while a batch is being written; reading pauses then.
-const WAITING: usize = 2 << 20;
 
 /// Where bytes go.
 pub(super) trait Target: Sized + Send + 'static {
     /// How many bytes are worth a batch, where more are on their way.
     const BATCH: usize;
+
+    /// How many bytes may wait while a batch is being written; reading pauses then.
+    const WAITING: usize;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error>;
 }
@@ -27,11 +29,22 @@ pub(super) struct Sink<W>(pub(super) W);
 
 impl<W: Write + Send + 'static> Target for Sink<W> {
     const BATCH: usize = 1;
+    const WAITING: usize = 2 << 20;
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.0.write_all(bytes).map_err(|error| {
             Error::new(ErrorKind::Destination, "the downloaded bytes can't be written").with_source(error)
         })
+    }
+}
+
+impl Target for Sha256 {
+    const BATCH: usize = PartialFile::BATCH;
+    const WAITING: usize = PartialFile::WAITING;
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.update(bytes);
+        Ok(())
     }
 }
 
@@ -62,7 +75,7 @@ impl<T: Target> Writer<T> {
             State::Idle(_) | State::Failed => true,
             State::Busy(thread) => thread.is_finished(),
         };
-        if self.waiting >= WAITING || (free && self.waiting >= T::BATCH) {
+        if self.waiting >= T::WAITING || (free && self.waiting >= T::BATCH) {
             self.start_batch().await?;
         }
         Ok(())
@@ -79,6 +92,16 @@ impl<T: Target> Writer<T> {
         let target = self.idle().await?;
         self.state = State::Idle(target);
         Ok(())
+    }
+
+    /// The target, after everything before has been written.
+    pub(super) async fn settled(&mut self) -> Result<&mut T, Error> {
+        self.start_batch().await?;
+        self.state = State::Idle(self.idle().await?);
+        match &mut self.state {
+            State::Idle(target) => Ok(target),
+            State::Busy(_) | State::Failed => Err(failed_before()),
+        }
     }
 
     async fn start_batch(&mut self) -> Result<(), Error> {
@@ -100,9 +123,13 @@ impl<T: Target> Writer<T> {
                 let message = "the thread that writes the download panicked, or its runtime has shut down";
                 Err(Error::new(ErrorKind::Destination, message).with_source(error))
             }),
-            State::Failed => Err(Error::new(ErrorKind::Destination, "writing has failed before")),
+            State::Failed => Err(failed_before()),
         }
     }
+}
+
+fn failed_before() -> Error {
+    Error::new(ErrorKind::Destination, "writing has failed before")
 }
 
 impl<W: Write + Send + 'static> Writer<Sink<W>> {
