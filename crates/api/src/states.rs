@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::error::{Error, ErrorKind};
 use crate::generated::Job;
@@ -16,6 +16,9 @@ use crate::job::ExportJob;
 use crate::resource::Resource;
 use crate::wait::{Pauses, VISIBILITY_GRACE, WaitPolicy};
 use crate::wire::JobId;
+
+/// For how long behind the deadline the answer to a question that was asked before it is waited for.
+const LAST_ANSWER: Duration = Duration::from_secs(10);
 
 /// Every answer about a job until it has ended. Made by [`ExportJob::into_stream`].
 ///
@@ -82,7 +85,8 @@ impl<R: Resource> Wait<R> {
         }
         loop {
             let last_chance = self.pause().await?;
-            match self.job.poll().await {
+            let Some(answer) = self.ask().await else { return Err(self.deadline_passed(None)) };
+            match answer {
                 Ok(job) => {
                     self.failing_since = None;
                     if job.state.is_none() && !self.job.is_new() && self.begun.elapsed() > VISIBILITY_GRACE {
@@ -101,6 +105,18 @@ impl<R: Resource> Wait<R> {
                 Err(error) if error.is_retryable() => self.tolerate(error)?,
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Asks about the job; nothing where the answer takes until too long behind the deadline.
+    async fn ask(&self) -> Option<Result<Job, Error>> {
+        let end = self
+            .policy
+            .deadline
+            .and_then(|deadline| self.begun.checked_add(deadline.saturating_add(LAST_ANSWER)));
+        match end {
+            Some(end) => timeout_at(end, self.job.poll()).await.ok(),
+            None => Some(self.job.poll().await),
         }
     }
 

@@ -4,7 +4,7 @@
 mod service;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use backstory_api::{
     ActivitiesApi, ActivitiesExport, BaseUrl, Client, ClientBuilder, ContactsApi, Error, ErrorKind,
     ExportJob, ExportResult, FragmentBytes, Fragments, JobState, JobStates, RecordStream, ResultBytes,
 };
-use backstory_auth::{Credentials, FixedToken};
+use backstory_auth::{Credentials, FixedToken, IssuedToken, Token, TokenCache, TokenIssuer, TokenSource};
 use backstory_limits::ExportKind;
 use backstory_transport::{
     Error as TransportError, HttpService, MockHttpService, NoPause, Request, Response, Scripted,
@@ -40,6 +40,11 @@ fn everything_can_be_sent_and_shared_between_threads() {
     check_sent::<RecordStream<backstory_api::Contacts>>();
     check_sent::<FragmentBytes<backstory_api::Activities>>();
     check_sent::<ResultBytes>();
+}
+
+#[test]
+fn a_clone_of_a_client_costs_a_pointer() {
+    assert_eq!(size_of::<Client>(), size_of::<usize>());
 }
 
 /// A layer of a user's own.
@@ -92,6 +97,129 @@ async fn a_token_that_is_refused_is_healed_once_under_every_facade() {
     client.activities().list().await.unwrap();
     let tokens = asked(&service).iter().filter(|call| call.contains("tokens")).count();
     assert_eq!((tokens, service.requests().len()), (2, 5));
+}
+
+/// Tokens that are numbered in the order in which they are asked for.
+#[derive(Default)]
+struct Numbered(AtomicU64);
+
+#[async_trait]
+impl TokenSource for Numbered {
+    async fn token(&self) -> Result<Token, backstory_auth::Error> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        Token::new(format!("{number}"), number)
+    }
+
+    fn invalidate(&self, _: u64) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_has_a_token_of_its_own_and_counts_in_the_rate_limit_a_healed_one_too() {
+    let service = ScriptedService::answering(|_, nth| match nth {
+        0 => refusal(503, "X", "busy"),
+        1 => refusal(401, "X", "no"),
+        2 => Scripted::fail_after_send(),
+        _ => json(200, "[]"),
+    });
+    let mut limits = backstory_limits::UseLimits::published();
+    limits.requests_per_second = 1;
+    let client = builder(&service).tokens(Numbered::default()).limits(limits).build().unwrap();
+    let begun = Instant::now();
+    client.activities().list().await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 3);
+    let tokens: Vec<_> =
+        service.requests().iter().map(|request| request.headers()["authorization"].clone()).collect();
+    assert_eq!(tokens, ["Bearer 0", "Bearer 1", "Bearer 2", "Bearer 3"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_resources_draw_on_one_retry_budget_and_one_rate_limit() {
+    let service = ScriptedService::answering(|_, _| refusal(503, "X", "down"));
+    let client = client(&service);
+    let begun = Instant::now();
+    for _ in 0..50 {
+        client.activities().job("5").poll().await.unwrap_err();
+        client.contacts().job("5").poll().await.unwrap_err();
+    }
+    let (calls, sent) = (100, service.requests().len());
+    assert!(sent <= calls + 50 + calls / 5, "{sent} requests");
+    assert!(begun.elapsed() >= Duration::from_secs(sent as u64 / 5 - 1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_resource_has_its_own_tokens_and_a_refused_one_leaves_the_others_alone() {
+    /// Issues `KEY-1`, `KEY-2` …
+    struct Key(&'static str, Arc<AtomicUsize>);
+    #[async_trait]
+    impl TokenIssuer for Key {
+        async fn issue(&self) -> Result<IssuedToken, backstory_auth::Error> {
+            let number = self.1.fetch_add(1, Ordering::Relaxed) + 1;
+            Ok(IssuedToken::new(format!("{}-{number}", self.0)).with_expires_in(Duration::from_secs(7_200)))
+        }
+    }
+    let service =
+        ScriptedService::answering(|request, _| match request.headers()["authorization"].to_str() {
+            Ok("Bearer activity-1") => refusal(401, "X", "no"),
+            Ok("Bearer activity-2") => json(200, &job("5", "Running")),
+            Ok("Bearer object-1") => json(200, r#"{"job_id":"5"}"#),
+            other => panic!("{other:?}"),
+        });
+    let (activity, object) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let client = Client::builder(BaseUrl::parse("http://service.example").unwrap())
+        .adapter(service)
+        .activities_tokens(TokenCache::new(Key("activity", Arc::clone(&activity))))
+        .contacts_tokens(TokenCache::new(Key("object", Arc::clone(&object))))
+        .build()
+        .unwrap();
+    for _ in 0..2 {
+        client.contacts().job("5").poll().await.unwrap();
+        client.activities().job("5").poll().await.unwrap();
+    }
+    assert_eq!((activity.load(Ordering::Relaxed), object.load(Ordering::Relaxed)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_dropped_at_any_await_leaves_no_task_and_no_permit() {
+    let mut limits = backstory_limits::UseLimits::published();
+    (limits.concurrent_requests, limits.requests_per_second) = (1, 1_000);
+    for milliseconds in (0..8_000).step_by(250) {
+        // A token, a 401, a second token, a reply that is cut, a refusal, and the rest; each takes half a second.
+        let service = ScriptedService::answering(|request, nth| {
+            let reply = match (request.uri().path(), nth) {
+                ("/auth/v1/tokens", _) => json(200, r#"{"access_token":"one","expires_in":7200}"#),
+                (_, 1) => refusal(401, "X", "no"),
+                (_, 3) => json(200, r#"[{"job_id":"1"}]"#).in_chunks(4).cut_at(8),
+                (_, 4) => refusal(503, "X", "busy"),
+                (path, _) if path.ends_with("/data") => {
+                    Scripted::ok("{\"uid\":\"a\"}\n").without_length().drip(3, Duration::from_millis(400))
+                }
+                _ => json(200, &job("5", "Completed")),
+            };
+            reply.after(Duration::from_millis(500))
+        });
+        let client = Client::builder(BaseUrl::parse("http://service.example").unwrap())
+            .adapter(service)
+            .credentials(Credentials::new("key", "secret"))
+            .unwrap()
+            .limits(limits.clone())
+            .build()
+            .unwrap();
+        let work = async {
+            let api = client.activities();
+            let _ = api.list().await;
+            let _ = api.job("5").wait().await;
+            let _ = api.job("5").result().to_writer(Vec::new()).await;
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(milliseconds), work).await;
+        // The one permit is free: whoever comes next is served.
+        let next = client.activities();
+        let next = async { next.job("5").poll().await };
+        let served = tokio::time::timeout(Duration::from_secs(120), next).await;
+        assert!(served.is_ok(), "cancelled after {milliseconds} ms it holds a permit");
+        drop(client);
+        tokio::task::yield_now().await;
+        assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]

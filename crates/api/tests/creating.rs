@@ -101,6 +101,7 @@ async fn a_lost_reply_is_settled_by_the_list_and_nothing_is_created_twice() {
         Scripted::fail_after_send(),
         refusal(500, "InternalError", "oops"),
         Scripted::ok(job("20", "Queued")).cut_at(10),
+        Scripted::ok(job("20", "Queued")).stall_at(10),
     ] {
         let list = format!("[{},{}]", job("20", "Running"), job("3", "Failed"));
         let service = ScriptedService::new([json(200, "[]"), lost, json(200, "[]"), json(200, &list)]);

@@ -235,3 +235,48 @@ async fn the_time_that_was_waited_is_told_in_the_unit_that_people_would_use() {
         assert!(error.to_string().contains(&format!("within {told};")), "{error}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_is_never_answered_does_not_outlive_the_deadline() {
+    for silent in [Scripted::never as fn() -> Scripted, || json(200, "{}").stall_at(1)] {
+        let service = ScriptedService::answering(move |_, nth| match nth {
+            0 => json(200, &job("5", "Running")),
+            _ => silent(),
+        });
+        let policy = WaitPolicy::default().with_deadline(Some(Duration::from_secs(30)));
+        let begun = Instant::now();
+        let error = client(&service).activities().job("5").wait_with(&policy, |_| {}).await.unwrap_err();
+        assert_eq!((error.kind(), error.job_id().unwrap().as_str()), (ErrorKind::DeadlinePassed, "5"));
+        assert_eq!(begun.elapsed().as_secs(), 40);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_a_little_behind_the_deadline_counts() {
+    let late = || json(200, &job("5", "Completed")).after(Duration::from_secs(39));
+    let service = ScriptedService::answering(move |_, _| late());
+    let policy = WaitPolicy::default().with_deadline(Some(Duration::from_secs(30)));
+    client(&service).activities().job("5").wait_with(&policy, |_| {}).await.unwrap();
+
+    let service = ScriptedService::answering(|_, _| json(200, &job("5", "Completed")));
+    for deadline in [Duration::ZERO, Duration::MAX] {
+        let policy = WaitPolicy::default().with_deadline(Some(deadline));
+        client(&service).activities().job("5").wait_with(&policy, |_| {}).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_whose_answer_stops_flowing_is_a_failed_poll_and_no_failed_job() {
+    let service = ScriptedService::answering(|_, nth| match nth {
+        0 => json(200, &job("5", "Running")).stall_at(9),
+        1 => refusal(404, "NotFoundException", "no").stall_at(9),
+        _ => json(200, &job("5", "Completed")),
+    });
+    let job = client(&service).activities().job("5");
+    let begun = Instant::now();
+    let error = job.poll().await.unwrap_err();
+    assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Unavailable, true));
+    assert_eq!(job.poll().await.unwrap_err().kind(), ErrorKind::JobNotFound);
+    assert_eq!(begun.elapsed().as_secs(), 120);
+    job.wait().await.unwrap();
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_core::Stream;
@@ -10,8 +11,12 @@ use futures_util::StreamExt as _;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
+use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
+
+/// For how long a body that is collected may stop flowing. Who takes its chunks has a patience of their own.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A reply's body: chunks of bytes as they arrive.
 pub struct Body(UnsyncBoxBody<Bytes, Error>);
@@ -56,21 +61,25 @@ impl Body {
         }
     }
 
-    /// The whole body, if it has at most `limit` bytes.
+    /// The whole body, if it has at most `limit` bytes. Runs on a tokio runtime, whose clock watches whether it flows.
     ///
     /// # Errors
-    /// [`ErrorKind::BodyTooLong`] above the limit, and whatever cut the body.
+    /// [`ErrorKind::BodyTooLong`] above the limit, [`ErrorKind::BodyStalled`] when nothing comes for 60 s, and whatever cut
+    /// the body.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, Error> {
         let mut whole = BytesMut::new();
-        while let Some(chunk) = self.chunk().await {
-            let chunk = chunk?;
+        loop {
+            let Ok(chunk) = timeout(STALL_TIMEOUT, self.chunk()).await else {
+                let message = format!("no byte of the reply came for {} s", STALL_TIMEOUT.as_secs());
+                return Err(Error::new(ErrorKind::BodyStalled, message));
+            };
+            let Some(chunk) = chunk.transpose()? else { return Ok(whole.freeze()) };
             if whole.len() + chunk.len() > limit {
                 let message = format!("the reply has more than the {limit} bytes that such a reply may have");
                 return Err(Error::new(ErrorKind::BodyTooLong, message));
             }
             whole.extend_from_slice(&chunk);
         }
-        Ok(whole.freeze())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
 
 use crate::http_date::http_date;
 use crate::retry::Attempts;
@@ -12,6 +13,8 @@ use crate::service::Response;
 
 /// How many bytes of an error body are kept.
 const KEPT: usize = 16 << 10;
+/// For how long an error body is read.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How many characters of a raw body appear in a message.
 const SHOWN: usize = 300;
 
@@ -53,19 +56,25 @@ pub enum RetryAfter {
 }
 
 impl Refusal {
-    /// Reads a reply's body, bounded, and understands what it can. Never fails: a body that breaks off leaves what came.
+    /// Reads a reply's body, bounded, and understands what it can. Never fails: a body that breaks off, or has not ended
+    /// within a minute, leaves what came. Runs on a tokio runtime.
     pub async fn read(response: Response) -> Self {
         let (head, mut body) = response.into_parts();
         let mut raw = Vec::new();
         let mut body_error = None;
+        let deadline = Instant::now() + PATIENCE;
         while raw.len() < KEPT {
-            match body.chunk().await {
-                Some(Ok(chunk)) => raw.extend_from_slice(&chunk[..chunk.len().min(KEPT - raw.len())]),
-                Some(Err(error)) => {
+            match timeout_at(deadline, body.chunk()).await {
+                Ok(Some(Ok(chunk))) => raw.extend_from_slice(&chunk[..chunk.len().min(KEPT - raw.len())]),
+                Ok(Some(Err(error))) => {
                     body_error = Some(error.to_string());
                     break;
                 }
-                None => break,
+                Ok(None) => break,
+                Err(_) => {
+                    body_error = Some(format!("the body had not ended after {} s", PATIENCE.as_secs()));
+                    break;
+                }
             }
         }
         let mut refusal = Self::from_parts(head.status, &head.headers, &raw);
