@@ -154,6 +154,19 @@ async fn a_failed_request_is_no_longer_under_way() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_is_dropped_under_way_is_no_longer_under_way() {
+    let service = ScriptedService::answering(|_, number| match number {
+        0..3 => Scripted::never(),
+        _ => Scripted::ok("served"),
+    });
+    let limited = RateLimit::new(service, RateLimiter::new(RateLimits::default().concurrent(1)));
+    for _ in 0..3 {
+        assert!(timeout(Duration::from_secs(60), limited.send(get())).await.is_err());
+    }
+    assert_eq!(limited.send(get()).await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn callers_that_go_away_while_they_wait_leave_the_queue_as_it_was() {
     let observed = Observed::default();
     let limited = RateLimit::new(observed.clone(), RateLimiter::default());

@@ -5,5 +5,6 @@ mod breaks;
 mod http2;
 mod program;
 mod redirects;
+mod same_outcomes;
 mod server;
 mod tls;

@@ -22,8 +22,8 @@ fn program() -> PathBuf {
     program
 }
 
-/// Runs the example with this environment and no other proxy or CA settings.
-async fn run(address: &str, folder: &TempDir, environment: &[(&str, &str)]) -> Output {
+/// The example with this environment and no other proxy or CA settings.
+fn command(address: &str, folder: &TempDir, environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(program());
     command.args([address, folder.path().join("data.jsonl").to_str().unwrap()]);
     for name in [
@@ -39,6 +39,12 @@ async fn run(address: &str, folder: &TempDir, environment: &[(&str, &str)]) -> O
         command.env_remove(name);
     }
     command.envs(environment.iter().copied());
+    command
+}
+
+/// Runs the example to its end.
+async fn run(address: &str, folder: &TempDir, environment: &[(&str, &str)]) -> Output {
+    let mut command = command(address, folder, environment);
     // The server of the test runs on this very runtime, so its thread must stay free.
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
@@ -110,4 +116,35 @@ async fn it_tells_the_whole_story_of_a_failure_but_not_the_token() {
 
     let output = run("", &folder, &[]).await;
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_another_process_goes_on_from_the_journal() {
+    let folder = TempDir::new().unwrap();
+    let whole: Vec<u8> = (0..5_u32 << 20).flat_map(u32::to_le_bytes).collect();
+    let mut stalls =
+        format!("HTTP/1.1 200 OK\r\netag: \"v\"\r\ncontent-length: {}\r\n\r\n", whole.len()).into_bytes();
+    stalls.extend_from_slice(&whole[..18 << 20]);
+    let server = Server::plain([play(stalls, End::Hold)]).await;
+    let mut first = command(&server.url("/data"), &folder, &[]).spawn().unwrap();
+    let journal = folder.path().join(".data.jsonl.partial.json");
+    while !journal.exists() {
+        assert!(first.try_wait().unwrap().is_none(), "it has ended by itself");
+        tokio::task::yield_now().await;
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+
+    let journal = std::fs::read_to_string(journal).unwrap();
+    let from =
+        journal.split_once("\"bytes\":").unwrap().1.split_once(',').unwrap().0.parse::<usize>().unwrap();
+    assert!((16 << 20..=18 << 20).contains(&from), "{journal}");
+    let range = format!("bytes {from}-{}/{}", whole.len() - 1, whole.len());
+    let head = format!("206 Partial Content\r\netag: \"v\"\r\ncontent-range: {range}");
+    server.then(reply(&head, &whole[from..]));
+    let output = run(&server.url("/data"), &folder, &[]).await;
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(server.heard()[1].contains(&format!("range: bytes={from}-\r\n")), "{}", server.heard()[1]);
+    assert!(std::fs::read(folder.path().join("data.jsonl")).unwrap() == whole);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }

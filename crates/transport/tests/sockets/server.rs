@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -13,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) struct Play {
     pub(crate) bytes: Vec<u8>,
     pub(crate) end: End,
+    /// How many of the last bytes come one by one, each after a pause.
+    pub(crate) drip: Option<(usize, Duration)>,
 }
 
 /// How a connection goes on after its bytes.
@@ -29,19 +32,20 @@ pub(crate) enum End {
 }
 
 pub(crate) fn play(text: impl AsRef<[u8]>, end: End) -> Play {
-    Play { bytes: text.as_ref().to_vec(), end }
+    Play { bytes: text.as_ref().to_vec(), end, drip: None }
 }
 
 /// A whole reply with a length.
 pub(crate) fn reply(head: &str, body: &[u8]) -> Play {
     let mut bytes = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
     bytes.extend_from_slice(body);
-    Play { bytes, end: End::KeepAlive }
+    Play { bytes, end: End::KeepAlive, drip: None }
 }
 
 /// A server under way; it ends when this is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    plays: Arc<Mutex<Vec<Play>>>,
     heard: Arc<Mutex<Vec<String>>>,
     task: JoinHandle<()>,
 }
@@ -52,12 +56,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let heard: Arc<Mutex<Vec<String>>> = Arc::default();
-        let plays = Arc::new(plays);
-        let hears = Arc::clone(&heard);
+        let plays = Arc::new(Mutex::new(plays));
+        let (hears, script) = (Arc::clone(&heard), Arc::clone(&plays));
         let task = tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (plays, hears, tls) = (Arc::clone(&plays), Arc::clone(&hears), tls.clone());
+                let (plays, hears, tls) = (Arc::clone(&script), Arc::clone(&hears), tls.clone());
                 tokio::spawn(async move {
                     match tls {
                         None => serve(stream, &plays, &hears, TcpStream::set_zero_linger).await,
@@ -71,11 +75,16 @@ impl Server {
                 });
             }
         });
-        Self { address, heard, task }
+        Self { address, plays, heard, task }
     }
 
     pub(crate) async fn plain(plays: impl IntoIterator<Item = Play>) -> Self {
         Self::start(plays.into_iter().collect(), None).await
+    }
+
+    /// Goes on with this play.
+    pub(crate) fn then(&self, play: Play) {
+        self.plays.lock().unwrap().push(play);
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -96,20 +105,28 @@ impl Drop for Server {
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
-    plays: &[Play],
+    plays: &Mutex<Vec<Play>>,
     hears: &Mutex<Vec<String>>,
     linger: impl Fn(&S) -> std::io::Result<()>,
 ) {
     while let Some(request) = read_request(&mut stream).await {
         let play = {
-            let mut hears = hears.lock().unwrap();
+            let (plays, mut hears) = (plays.lock().unwrap(), hears.lock().unwrap());
             let play = plays[hears.len().min(plays.len() - 1)].clone();
             hears.push(request);
             play
         };
+        let (slow, pause) = play.drip.unwrap_or_default();
+        let (at_once, slowly) = play.bytes.split_at(play.bytes.len() - slow);
         // A client may go away in the middle; that is its right.
-        if stream.write_all(&play.bytes).await.is_err() || stream.flush().await.is_err() {
+        if stream.write_all(at_once).await.is_err() || stream.flush().await.is_err() {
             return;
+        }
+        for byte in slowly.chunks(1) {
+            tokio::time::sleep(pause).await;
+            if stream.write_all(byte).await.is_err() {
+                return;
+            }
         }
         match play.end {
             End::KeepAlive => {}

@@ -36,7 +36,7 @@ impl Authority {
         self.folder.path().join("ca.pem")
     }
 
-    fn acceptor(&self, name: &str, last_year: i32) -> TlsAcceptor {
+    pub(crate) fn acceptor(&self, name: &str, last_year: i32) -> TlsAcceptor {
         TlsAcceptor::from(Arc::new(self.config(name, last_year)))
     }
 
