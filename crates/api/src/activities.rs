@@ -52,6 +52,44 @@ impl ActivitiesApi {
 }
 
 /// An export of activities that has not been started. Made by [`ActivitiesApi::export`].
+///
+/// What the API doesn't take can't be written down:
+///
+/// ```
+/// # use backstory_api::{ActivitiesExport, ActivityType, Client};
+/// # use backstory_limits::{DateRange, ExportKind};
+/// fn emails(client: &Client, range: DateRange) -> ActivitiesExport {
+///     client.activities().export(range).kind(ExportKind::Delta).activity_type(ActivityType::Email)
+/// }
+/// ```
+///
+/// A range is required (and one that runs backwards can't be built).
+///
+/// ```compile_fail,E0061
+/// # use backstory_api::{ActivitiesExport, Client};
+/// fn all(client: &Client) -> ActivitiesExport {
+///     client.activities().export()
+/// }
+/// ```
+///
+/// Activities come as lines of JSON and in no other form (contract (c.1)).
+///
+/// ```compile_fail,E0599
+/// # use backstory_api::{ActivitiesExport, Client, ContactsFormat};
+/// # use backstory_limits::DateRange;
+/// fn as_csv(client: &Client, range: DateRange) -> ActivitiesExport {
+///     client.activities().export(range).format(ContactsFormat::Csv)
+/// }
+/// ```
+///
+/// A job of one resource is no job of the other.
+///
+/// ```compile_fail,E0308
+/// # use backstory_api::{Activities, Client, ExportJob};
+/// fn attached(client: &Client) -> ExportJob<Activities> {
+///     client.contacts().job("100042")
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "an export does nothing until it is started"]
 pub struct ActivitiesExport {

@@ -50,6 +50,45 @@ impl ContactsApi {
 }
 
 /// An export of contacts that has not been started. Made by [`ContactsApi::export`].
+///
+/// What the API doesn't take can't be written down:
+///
+/// ```
+/// # use backstory_api::{Client, ContactsExport, ContactsFormat};
+/// # use backstory_limits::DateRange;
+/// fn of_one_country(client: &Client, range: DateRange) -> ContactsExport {
+///     client.contacts().export(range).country("Iceland").include_existing(true).format(ContactsFormat::Json)
+/// }
+/// ```
+///
+/// Contacts have neither snapshots and deltas nor types (contract (d.1)).
+///
+/// ```compile_fail,E0599
+/// # use backstory_api::{Client, ContactsExport};
+/// # use backstory_limits::{DateRange, ExportKind};
+/// fn of_one_kind(client: &Client, range: DateRange) -> ContactsExport {
+///     client.contacts().export(range).kind(ExportKind::Delta)
+/// }
+/// ```
+///
+/// They come as CSV or JSON, by name; a word that the API may not know is no format.
+///
+/// ```compile_fail,E0308
+/// # use backstory_api::{Client, ContactsExport};
+/// # use backstory_limits::DateRange;
+/// fn as_lines(client: &Client, range: DateRange) -> ContactsExport {
+///     client.contacts().export(range).format("JSONLines")
+/// }
+/// ```
+///
+/// Their jobs can't be listed (contract (j.6)).
+///
+/// ```compile_fail,E0599
+/// # use backstory_api::{Client, Error, Job};
+/// async fn listed(client: &Client) -> Result<Vec<Job>, Error> {
+///     client.contacts().list().await
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "an export does nothing until it is started"]
 pub struct ContactsExport {

@@ -87,6 +87,12 @@ mod tests {
     }
 
     #[test]
+    fn it_is_made_of_memory_that_zeroes_itself() {
+        fn zeroes_itself<T: zeroize::ZeroizeOnDrop>(_: &T) {}
+        zeroes_itself(&*Secret::new("a").0);
+    }
+
+    #[test]
     fn an_echoed_secret_is_redacted_in_every_form_it_may_come_in() {
         let secret = Secret::new("p\"w/ d");
         let echo = r#"no such secret: p"w/ d, p%22w%2F%20d, {"secret":"p\"w/ d"}"#;

@@ -71,7 +71,7 @@ impl DateRange {
     pub fn days(self) -> u32 {
         let hours = self.start.duration_until(self.end).as_hours();
         // The widest range that jiff can express has fewer than 2^23 days.
-        u32::try_from(hours / 24).unwrap_or(u32::MAX - 1) + 1
+        u32::try_from(hours / 24).map_or(u32::MAX, |days| days + 1)
     }
 
     /// Whether `day` belongs to the range.

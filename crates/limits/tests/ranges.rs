@@ -135,6 +135,7 @@ fn a_limit_that_is_wider_than_the_calendar_splits_nothing() {
 #[test]
 fn kinds_are_read_in_any_case_and_an_unknown_one_names_the_choices() {
     assert_eq!("Delta".parse::<ExportKind>().unwrap(), ExportKind::Delta);
+    assert_eq!(format!("{:>9}", ExportKind::Snapshot), " snapshot");
     let error = "full".parse::<ExportKind>().unwrap_err();
     assert!(error.to_string().contains("`snapshot`") && error.to_string().contains("`delta`"));
 }
@@ -194,6 +195,27 @@ proptest! {
     fn a_range_is_read_back_from_its_text(range in some_range()) {
         prop_assume!(range.start() >= date(0, 1, 1));
         prop_assert_eq!(range.to_string().parse::<DateRange>().unwrap(), range);
+    }
+
+    #[test]
+    fn no_text_and_no_day_makes_anything_panic(
+        text in ".*", dated in "[0-9-]{8,12}(\\.\\.[0-9-]{8,12})?", day in any_day(), max_days: u32,
+    ) {
+        for text in [text, dated] {
+            let _ = text.parse::<ExportKind>();
+            let _ = DateRange::parse_day(&text);
+            if let Ok(range) = text.parse::<DateRange>() {
+                prop_assert_eq!(range.to_string().parse::<DateRange>().unwrap(), range);
+            }
+        }
+        let limit = UseLimits::published().contacts_range.with_max_days(max_days);
+        for range in [DateRange::day(day), DateRange::new(Date::MIN, day).unwrap(), DateRange::new(day, Date::MAX).unwrap()] {
+            let _ = limit.check(range);
+            let pieces: Vec<_> = limit.split(range).take(3).collect();
+            prop_assert_eq!(pieces[0].start(), range.start());
+            prop_assert_eq!(range.iter().next(), Some(range.start()));
+            prop_assert!(range.covers(pieces[0]) && range.contains(pieces[0].end()));
+        }
     }
 
     #[test]

@@ -15,7 +15,19 @@ impl<T: Backoff + ?Sized> Backoff for std::sync::Arc<T> {
     }
 }
 
-/// What a [`Backoff`] is told. It may grow.
+/// What a [`Backoff`] is told. It may grow: it is made by [`new`](Self::new) only.
+///
+/// ```
+/// use std::time::Duration;
+/// use backstory_transport::{Backoff, NoPause, PauseInput};
+///
+/// assert_eq!(NoPause.pause(&PauseInput::new(1, Duration::ZERO)), Duration::ZERO);
+/// ```
+///
+/// ```compile_fail,E0639
+/// # use backstory_transport::PauseInput;
+/// let input = PauseInput { repetition: 1, elapsed: std::time::Duration::ZERO };
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PauseInput {

@@ -17,7 +17,26 @@ pub trait RetryPolicy: Send + Sync {
     fn advise(&self, attempt: &Attempt<'_>) -> Advice;
 }
 
-/// An attempt that has ended, as a [`RetryPolicy`] sees it. It may grow.
+/// An attempt that has ended, as a [`RetryPolicy`] sees it. It may grow: who makes one uses [`replied`](Self::replied) or
+/// [`failed`](Self::failed).
+///
+/// ```
+/// use backstory_transport::{Advice, Attempt, CallClass, RetryByClass, RetryPolicy};
+/// use http::{HeaderMap, Method, StatusCode};
+///
+/// let (headers, get) = (HeaderMap::new(), Method::GET);
+/// let attempt = Attempt::replied(CallClass::Safe, &get, StatusCode::BAD_GATEWAY, &headers);
+/// assert_eq!(RetryByClass.advise(&attempt), Advice::Retry);
+/// ```
+///
+/// ```compile_fail,E0638
+/// # use backstory_transport::{Attempt, CallClass};
+/// fn class(attempt: &Attempt<'_>) -> CallClass {
+///     // Not without `..`, or a new field would break this.
+///     let Attempt { class, method: _, number: _, elapsed: _, outcome: _ } = attempt;
+///     *class
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attempt<'a> {

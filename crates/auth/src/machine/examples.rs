@@ -390,3 +390,15 @@ fn no_life_and_no_time_overflows() {
     let mut cache = holding("a", seconds(0), LIFE);
     assert!(matches!(land(&mut cache, "a", Duration::MAX, Duration::MAX), Landing::Held(_)));
 }
+
+#[test]
+fn the_machine_knows_no_runtime_no_lock_and_no_http() {
+    for source in [include_str!("../machine.rs"), include_str!("../policy.rs")] {
+        let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            for foreign in ["tokio", "async ", "await", "Mutex", "http", "Instant", "backstory_transport"] {
+                assert!(!line.contains(foreign), "{line}");
+            }
+        }
+    }
+}
