@@ -1,5 +1,5 @@
-//! `cargo xtask bench sync`: a first sync beside what its stages take by themselves, a daily sync of a large lake, and the
-//! views of that lake before and after compaction; its section of `docs/benchmarks.md`.
+//! `cargo xtask bench sync`: a first sync beside what its stages take by themselves, and a daily sync of a large lake with
+//! the lake's views before and after compaction; two sections of `docs/benchmarks.md`.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -16,18 +16,27 @@ use crate::simulator::{NOW, Simulator};
 /// Options of `cargo xtask bench sync`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Activities of the world of the first sync; 480,000 make about 1 GiB
-    #[arg(long, default_value_t = 480_000)]
+    /// Activities of the world of the first sync; of 545,000, a sync since 2023-05-01 fetches 1 GiB
+    #[arg(long, default_value_t = 545_000)]
     activities: u64,
-    /// Activities of the lake of the daily sync; none leaves that part out
+    /// Activities of the lake of the daily sync
     #[arg(long, default_value_t = 5_000_000)]
     lake: u64,
+    /// Measure one of the two
+    #[arg(long)]
+    only: Option<Part>,
     /// The instant of the daily sync, which decides how much has changed
     #[arg(long, default_value = "2026-06-19T12:00:00Z")]
     daily: String,
     /// Something to be said of the machine during the run
     #[arg(long)]
     note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    First,
+    Daily,
 }
 
 /// The first activity date; the simulated world begins later.
@@ -39,18 +48,29 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).map_err(|error| format!("can't use {}: {error}", folder.display()))?;
     let bench = Bench { binary, folder, cores: std::thread::available_parallelism().map_or(1, usize::from) };
-    let note = args.note.as_ref().map(|note| format!("{note}\n")).unwrap_or_default();
-    let mut section = format!(
-        "# Benchmarks of syncs\n\nWritten by `cargo xtask bench sync`, on {} cores that the simulator shares; its jobs end at once.\n{note}",
-        bench.cores
-    );
-    section += &bench.first(args.activities)?;
-    if args.lake > 0 {
-        section += &bench.daily(args.lake, &args.daily)?;
+    let note = args.note.as_ref().map(|note| format!("\n{note}\n")).unwrap_or_default();
+    let written = format!("on {} cores that the simulator shares. Its jobs end at once, and\nneither it nor the client keeps to the published request rate, which would only add seconds of waiting.\n{note}", bench.cores);
+    if args.only != Some(Part::Daily) {
+        let figures = bench.first(args.activities)?;
+        let head = "# Benchmarks of a first sync\n\nWritten by `cargo xtask bench sync --only first`";
+        publish(root, &format!("{head}, {written}{figures}"))?;
     }
-    print!("{section}");
+    if args.only != Some(Part::First) {
+        let figures = bench.daily(args.lake, &args.daily)?;
+        let head = "# Benchmarks of a daily sync\n\nWritten by `cargo xtask bench sync --only daily`";
+        publish(root, &format!("{head}, {written}{figures}"))?;
+    }
     let _ = std::fs::remove_dir_all(&bench.folder);
-    page::put(root, &section)
+    Ok(())
+}
+
+fn publish(root: &Path, section: &str) -> Result<(), String> {
+    println!("{section}");
+    page::put(root, section)
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes >> 20
 }
 
 struct Bench {
@@ -68,6 +88,23 @@ struct Run {
     told: Value,
 }
 
+/// What the work of a sync takes when each of its stages is done by itself, in processor seconds.
+#[derive(Default)]
+struct Stages {
+    serving: f64,
+    /// Hashing included.
+    download: f64,
+    hashing: f64,
+    raw: f64,
+    tables: f64,
+}
+
+impl Stages {
+    fn sum(&self) -> f64 {
+        self.serving + self.download + self.raw + self.tables
+    }
+}
+
 impl Bench {
     fn simulator(&self, activities: u64) -> Result<Simulator, String> {
         let activities = activities.to_string();
@@ -80,7 +117,10 @@ impl Bench {
     fn sync(&self, simulator: &Simulator, lake: &Path, now: &str, more: &[&str]) -> Result<Run, String> {
         let told = self.folder.join("told.json");
         let out = File::create(&told).map_err(|error| error.to_string())?;
+        let hasty = self.folder.join("backstory.toml");
+        std::fs::write(&hasty, "[limits]\nrequests_per_second = 1000\n").map_err(|error| error.to_string())?;
         let mut sync = simulator.client(self.binary.path(), now);
+        sync.arg("--config").arg(hasty);
         sync.args(["sync", "--quiet", "--json", "--resources", "activities", "--since", SINCE, "--to"])
             .arg(lake)
             .args(more);
@@ -100,44 +140,49 @@ impl Bench {
         let simulator = self.simulator(activities)?;
         let lake = self.folder.join("first");
         let run = self.sync(&simulator, &lake, NOW, &[])?;
-        let jobs = run.told["committed"].as_array().cloned().unwrap_or_default();
-        let (mut download, mut zstd, mut hash, mut convert) = (0.0, 0.0, 0.0, 0.0);
-        for job in &jobs {
-            let id = job["job_id"].as_str().unwrap_or_default();
-            let file = self.folder.join(format!("{id}.jsonl"));
-            let mut fetch = simulator.client(self.binary.path(), NOW);
-            fetch.args(["jobs", "download", id, "--quiet", "--out"]).arg(&file);
-            // It hashes what it fetches, which a sync does once as well.
-            download += watched(&mut fetch)?.0;
-            hash += watched(Command::new("sha256sum").arg(&file))?.0;
-            zstd += watched(Command::new("zstd").args(["-q", "-1", "-T1", "-c"]).arg(&file))?.0;
-            let mut tables = Command::new(self.binary.path());
-            tables.args(["convert", "--quiet", "--format", "parquet", "--resource", "activities", "--out"]);
-            convert += watched(tables.arg(self.folder.join("converted")).arg("--force").arg(&file))?.0;
-            let _ = std::fs::remove_file(&file);
+        let mut stages = Stages { serving: run.service, ..Stages::default() };
+        for job in run.told["committed"].as_array().into_iter().flatten() {
+            self.stages_of(&simulator, job["job_id"].as_str().unwrap_or_default(), &mut stages)?;
         }
         let _ = std::fs::remove_dir_all(&lake);
-        let stages = run.service + download + zstd + convert;
-        let bound = stages / self.cores as f64;
+        let bound = stages.sum() / self.cores as f64;
         let mut text = String::from(
-            "\n| first sync | delivered, MiB | wall, s | client's processor, s | stages by themselves, processor s | wall against the bound | peak memory, MiB |\n|---|---|---|---|---|---|---|\n",
+            "\n| first sync | delivered, MiB | wall, s | client's processor, s | stages by themselves, processor s | wall against the bound (at most 1.3) | peak memory, MiB |\n|---|---|---|---|---|---|---|\n",
         );
         let _ = writeln!(
             text,
-            "| {} activities | {} | {:.2} | {:.2} | {stages:.2} | {:.2} | {:.0} |",
+            "| {} activities | {} | {:.2} | {:.2} | {:.2} | {:.2} | {} |",
             run.told["rows"],
-            run.told["bytes"].as_u64().unwrap_or(0) >> 20,
+            mebibytes(run.told["bytes"].as_u64().unwrap_or(0)),
             run.wall,
             run.client,
+            stages.sum(),
             run.wall / bound,
-            run.peak as f64 / f64::from(1 << 20),
+            mebibytes(run.peak),
         );
         let _ = writeln!(
             text,
-            "\nThe stages: the simulator serving {:.2}, the download {download:.2} (of which hashing about {hash:.2}), zstd for the raw\nfiles {zstd:.2}, decoding and Parquet {convert:.2}. The bound is their sum by the cores.",
-            run.service
+            "\nThe stages, each in processor seconds of a process that does nothing else: the simulator serving {:.2},\n`jobs download` with its SHA-256 {:.2} (`sha256sum` alone: {:.2}), `zstd -1` for the raw files {:.2}, `convert` to Parquet\n{:.2}. The bound is their sum by the cores.",
+            stages.serving, stages.download, stages.hashing, stages.raw, stages.tables,
         );
         Ok(text)
+    }
+
+    /// What the result of a job takes in each stage.
+    fn stages_of(&self, simulator: &Simulator, job: &str, stages: &mut Stages) -> Result<(), String> {
+        let file = self.folder.join(format!("{job}.jsonl"));
+        let mut fetch = simulator.client(self.binary.path(), NOW);
+        fetch.args(["jobs", "download", job, "--quiet", "--out"]).arg(&file);
+        stages.download += watched(&mut fetch)?.0;
+        // A window without activities is an empty file, of which nothing can be made.
+        if std::fs::metadata(&file).is_ok_and(|file| file.len() > 0) {
+            stages.hashing += watched(Command::new("sha256sum").arg(&file))?.0;
+            stages.raw += watched(Command::new("zstd").args(["-q", "-1", "-T1", "-c"]).arg(&file))?.0;
+            let mut tables = Command::new(self.binary.path());
+            tables.args(["convert", "--quiet", "--format", "parquet", "--resource", "activities", "--out"]);
+            stages.tables += watched(tables.arg(self.folder.join("converted")).arg(&file))?.0;
+        }
+        std::fs::remove_file(&file).map_err(|error| format!("can't remove {}: {error}", file.display()))
     }
 
     /// A daily sync of a large lake, and the lake's views.
@@ -145,38 +190,45 @@ impl Bench {
         let simulator = self.simulator(activities)?;
         let lake = self.folder.join("daily");
         let first = self.sync(&simulator, &lake, NOW, &["--keep-raw", "none"])?;
+        let begun = Instant::now();
+        let (_, compacting) = self.compact(&lake, NOW)?;
+        let mut text = format!(
+            "\nThe first sync of {} activities ({} MiB) took {:.0} s and {} MiB, its compaction {:.0} s and {} MiB.\n",
+            first.told["rows"],
+            mebibytes(first.told["bytes"].as_u64().unwrap_or(0)),
+            first.wall,
+            mebibytes(first.peak),
+            begun.elapsed().as_secs_f64(),
+            mebibytes(compacting),
+        );
         simulator.set_clock(now)?;
         let run = self.sync(&simulator, &lake, now, &[])?;
-        let mut text = format!(
-            "\nThe first sync of {} activities ({} MiB) took {:.0} s and {:.0} MiB.\n",
-            first.told["rows"],
-            first.told["bytes"].as_u64().unwrap_or(0) >> 20,
-            first.wall,
-            first.peak as f64 / f64::from(1 << 20)
-        );
-        text += "\n| daily sync | wall, s | client's processor, s | simulator's processor, s | peak memory, MiB |\n|---|---|---|---|---|\n";
+        text += "\n| daily sync | wall, s | client's processor, s (at most 3) | wall less the simulator's processor, s (at most 3) | peak memory, MiB (under 192) |\n|---|---|---|---|---|\n";
         let _ = writeln!(
             text,
-            "| {} changes in a lake of {} | {:.2} | {:.2} | {:.2} | {:.0} |",
+            "| {} changes in a lake of {} | {:.2} | {:.2} | {:.2} | {} |",
             run.told["rows"],
             first.told["rows"],
             run.wall,
             run.client,
-            run.service,
-            run.peak as f64 / f64::from(1 << 20)
+            run.wall - run.service,
+            mebibytes(run.peak),
         );
         let python = super::tables::environment(&self.folder.join("python"), &["duckdb"])?;
         let overlaid = self.read(&python, &lake)?;
-        let mut compact = Command::new(self.binary.path());
-        compact.args(["lake", "compact", "--quiet", "--to"]).arg(&lake).env("BACKSTORY_NOW", now);
-        watched(&mut compact)?;
+        self.compact(&lake, now)?;
         let compacted = self.read(&python, &lake)?;
         let _ = writeln!(
             text,
-            "\nReading the current activities through the view with DuckDB takes {overlaid:.2} s with the day's changes beside the base, {compacted:.2} s\nonce they are compacted: {:.2} times as long.",
+            "\nReading the current activities through the view with DuckDB takes {overlaid:.2} s with the day's changes beside the base, {compacted:.2} s\nonce they are compacted: {:.2} times as long (at most 1.5).",
             overlaid / compacted
         );
         Ok(text)
+    }
+
+    fn compact(&self, lake: &Path, now: &str) -> Result<(f64, u64), String> {
+        let mut compact = Command::new(self.binary.path());
+        watched(compact.args(["lake", "compact", "--quiet", "--to"]).arg(lake).env("BACKSTORY_NOW", now))
     }
 
     /// The best of five readings of the view.
