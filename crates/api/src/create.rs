@@ -142,7 +142,9 @@ pub(crate) async fn create_when_there_is_room<R: Resource>(
             Err(error) if error.kind() == ErrorKind::QueueFull => error,
             outcome => return outcome,
         };
-        let pause = pauses.next();
+        // No such header is known to come (contract (h.2)); should one come, it counts.
+        let asked = error.refusal().and_then(Refusal::retry_delay).unwrap_or_default();
+        let pause = pauses.next().max(asked.min(patience.longest_pause));
         if patience.deadline.is_some_and(|deadline| begun.elapsed() + pause > deadline) {
             return Err(error);
         }

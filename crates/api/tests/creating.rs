@@ -78,6 +78,17 @@ async fn a_full_queue_is_recognised_in_every_form_and_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_full_queue_that_says_when_to_come_back_is_left_alone_until_then_within_reason() {
+    for (asked, waited) in [("0", 1), ("30", 30), ("86400", 60), ("Fri, 06 Mar 2026 12:00:45 GMT", 45)] {
+        let full = refusal(429, "TooManyRequestsException", "queue full").header("retry-after", asked);
+        let service = ScriptedService::new([full, json(200, &job("1", "Queued"))]);
+        let begun = Instant::now();
+        client(&service).activities().export(range()).start().await.unwrap();
+        assert_eq!(begun.elapsed().as_secs(), waited, "{asked}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn patience_with_a_full_queue_ends_at_its_deadline() {
     let service = ScriptedService::answering(|_, _| refusal(429, "TooManyRequestsException", "queue full"));
     let patience = WaitPolicy::default().with_deadline(Some(Duration::from_secs(60)));

@@ -163,6 +163,29 @@ fn a_list_that_lags_does_not_make_an_ended_job_of_ours_somebody_elses() {
 }
 
 #[test]
+fn an_ended_job_of_ours_is_remembered_for_as_long_as_the_list_reaches() {
+    const REACH: i64 = 10 * 86_400;
+    let mut pool = pool();
+    let slot = pool.reserve("a", at(0)).unwrap();
+    pool.bind(slot, "7");
+    pool.update("7", Phase::Completed);
+    let lagging = || [listed("7", Phase::Running, 1, "a")];
+    for moment in [60, REACH] {
+        // A list that doesn't show it says nothing of the next one, which may be older.
+        pool.observe([], at(moment));
+        pool.observe(lagging(), at(moment));
+        assert_eq!((pool.ours(), pool.others()), (0, 0));
+    }
+    // While it is listed it is remembered, however old; then there is nothing to remember it for.
+    pool.observe(lagging(), at(REACH + 1));
+    pool.observe(lagging(), at(REACH + 1));
+    assert_eq!(pool.others(), 0);
+    pool.observe([], at(REACH + 1));
+    pool.observe(lagging(), at(REACH + 1));
+    assert_eq!(pool.others(), 1);
+}
+
+#[test]
 fn a_lost_reply_holds_its_slot_and_adopts_the_job_that_it_made() {
     let (mut pool, slot) = pool_in_doubt();
     assert_eq!(pool.observe([foreign("1", Phase::Running)], at(40)), []);

@@ -128,6 +128,14 @@ mod tests {
     }
 
     #[test]
+    fn a_shared_backoff_is_the_same_and_no_pause_is_none() {
+        let shared = std::sync::Arc::new(FullJitter::default().with_random(|| 1.0));
+        let third = PauseInput::new(3, Duration::ZERO);
+        assert_eq!((shared.pause(&third).as_secs(), NoPause.pause(&third)), (4, Duration::ZERO));
+        assert_eq!(format!("{shared:?}"), "FullJitter { first: 1s, cap: 60s, .. }");
+    }
+
+    #[test]
     fn a_random_source_that_gives_no_number_pauses_not_at_all() {
         assert_eq!(pause(&FullJitter::default().with_random(|| f64::NAN), 3), Duration::ZERO);
     }

@@ -84,6 +84,21 @@ mod tests {
     }
 
     #[test]
+    fn an_unlimited_budget_is_never_used_up() {
+        let budget = RetryBudget::unlimited();
+        assert!((0..1_000).all(|_| budget.take()));
+        assert_eq!(format!("{budget:?}"), "RetryBudget { left: None }");
+    }
+
+    #[test]
+    fn what_is_left_is_shown_in_whole_repetitions() {
+        let budget = RetryBudget::new(3, 0.5);
+        assert!(budget.take() && budget.take());
+        budget.call_began();
+        assert_eq!(format!("{budget:?}"), "RetryBudget { left: Some(1) }");
+    }
+
+    #[test]
     fn five_calls_pay_for_one_repetition() {
         let budget = RetryBudget::new(1, 0.2);
         assert!(budget.take());

@@ -1,11 +1,12 @@
 //! The retry layer in virtual time: which calls are repeated, after which pauses, within which budget, and what is handed up.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use backstory_transport::{
-    Advice, Attempt, Attempts, CallClass, ErrorKind, FullJitter, HttpService, NoPause, Outcome, Refusal,
-    Request, Retry, RetryBudget, RetryByClass, RetryPolicy, RetryPolicyExt, Scripted, ScriptedService,
+    Advice, Attempt, Attempts, Backoff, CallClass, ErrorKind, FullJitter, HttpService, NoPause, Outcome,
+    PauseInput, Refusal, Request, Retry, RetryBudget, RetryByClass, RetryPolicy, RetryPolicyExt, Scripted,
+    ScriptedService,
 };
 use tokio::time::Instant;
 
@@ -226,6 +227,23 @@ async fn a_policy_of_ones_own_sees_every_outcome() {
         scripted([Scripted::reply(404, ""), Scripted::reply(404, ""), Scripted::ok("there")]);
     assert_eq!(retry.with_policy(UntilFound).send(get()).await.unwrap().status(), 200);
     assert_eq!(service.requests().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backoff_of_ones_own_is_told_which_repetition_comes_and_how_long_it_has_taken() {
+    /// Pauses for a second, and keeps what it is told.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<(u32, u64)>>>);
+    impl Backoff for Told {
+        fn pause(&self, input: &PauseInput) -> Duration {
+            self.0.lock().unwrap().push((input.repetition, input.elapsed.as_secs()));
+            Duration::from_secs(1)
+        }
+    }
+    let service = ScriptedService::answering(|_, _| Scripted::reply(503, "").after(Duration::from_secs(2)));
+    let told = Told::default();
+    Retry::new(service).with_backoff(told.clone()).send(get()).await.unwrap();
+    assert_eq!(*told.0.lock().unwrap(), [(1, 2), (2, 5), (3, 8), (4, 11)]);
 }
 
 #[tokio::test(start_paused = true)]
