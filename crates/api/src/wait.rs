@@ -18,7 +18,8 @@ pub struct WaitPolicy {
     pub longest_pause: Duration,
     /// How much longer each pause is than the one before: 1.5 times.
     pub growth: f64,
-    /// How long a job is waited for in all, in the queue and running; without end unless said.
+    /// How long a job is waited for in all, in the queue and running; without end unless said. It is asked about once more at
+    /// the deadline, and the answer is waited for up to 10 s longer.
     pub deadline: Option<Duration>,
     /// For how long polls may fail in a row before the wait is given up: 10 minutes. A failed poll is not a failed job.
     pub outage: Duration,

@@ -4,7 +4,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use backstory_transport::{
-    Download, HttpService, NoPause, RateLimit, RateLimiter, Request, Retry, Scripted, ScriptedService, Traced,
+    Download, HttpService, NoPause, RateLimit, RateLimiter, Request, Retry, RetryBudget, Scripted,
+    ScriptedService, Traced,
 };
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -74,6 +75,20 @@ async fn each_attempt_is_told_with_method_path_status_time_and_request_id() {
     assert!(has(&[&call[..], &["status=503", "milliseconds=250", "request_id=\"r-1\""]].concat()), "{told}");
     assert!(has(&[&call[..], &["status=200", "milliseconds=0", "request_id=\"r-2\""]].concat()), "{told}");
     assert!(has(&["trying again", "attempt=2"]), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_is_used_up_is_told_of() {
+    for (reserve, is_told) in [(0, true), (1, false)] {
+        let service = ScriptedService::new([Scripted::reply(503, "busy"), Scripted::ok("fine")]);
+        let budget = RetryBudget::new(reserve, 0.0);
+        let retry = Retry::new(service).with_backoff(NoPause).with_budget(budget);
+        let told = told(async {
+            retry.send(request()).await.unwrap();
+        })
+        .await;
+        assert_eq!(told.contains("the retry budget is used up"), is_told, "{told}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
