@@ -10,6 +10,7 @@ use backstory_transport::{
     Scripted, ScriptedService,
 };
 use futures_util::future::join_all;
+use http_body::Body as _;
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -106,6 +107,42 @@ async fn a_long_reply_is_under_way_until_its_body_ends_or_is_dropped() {
     drop(second);
     drop(limited.send(get()).await.unwrap());
     drop(body);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_reply_is_under_way_between_its_chunks_and_says_what_it_says_without_the_layer() {
+    /// Larger than what is over at its head; its length is known.
+    const LENGTH: usize = 100_000;
+    struct Large;
+    #[async_trait]
+    impl HttpService for Large {
+        async fn send(&self, _: Request) -> Result<Response, Error> {
+            Ok(Response::new(Body::from(vec![b'x'; LENGTH])))
+        }
+    }
+    let limited = RateLimit::new(Large, RateLimiter::new(RateLimits::default().concurrent(1)));
+    let body = limited.send(get()).await.unwrap().into_body();
+    assert_eq!(body.size_hint().exact(), Some(LENGTH as u64));
+    assert!(!body.is_end_stream());
+    assert_eq!(body.collect(LENGTH).await.unwrap().len(), LENGTH);
+
+    let service = ScriptedService::answering(|_, _| Scripted::ok("long").without_length().in_chunks(1));
+    let limited = RateLimit::new(service, RateLimiter::new(RateLimits::default().concurrent(1)));
+    let mut body = limited.send(get()).await.unwrap().into_body();
+    for _ in 0..4 {
+        assert!(timeout(Duration::from_secs(60), limited.send(get())).await.is_err());
+        body.chunk().await.unwrap().unwrap();
+    }
+    assert!(body.chunk().await.is_none());
+    assert!(timeout(Duration::from_secs(60), limited.send(get())).await.is_ok());
+
+    // One that says that it has ended is over with its last chunk, not only when it is asked once more.
+    let limited = RateLimit::new(Large, RateLimiter::new(RateLimits::default().concurrent(1)));
+    let mut body = limited.send(get()).await.unwrap().into_body();
+    while !body.is_end_stream() {
+        body.chunk().await.unwrap().unwrap();
+    }
+    assert!(timeout(Duration::from_secs(60), limited.send(get())).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

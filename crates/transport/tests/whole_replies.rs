@@ -10,6 +10,8 @@ use backstory_transport::{
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::repeat;
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use tokio::time::{Instant, sleep};
 
 fn get() -> Request {
@@ -89,6 +91,18 @@ async fn a_body_of_exactly_the_limit_is_taken_and_an_endless_one_is_left_at_it()
     let error = body.collect(10).await.unwrap_err();
     assert_eq!((error.kind(), taken.load(Ordering::SeqCst)), (ErrorKind::BodyTooLong, 3));
     assert!(error.to_string().contains("10 bytes"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_is_one_of_the_http_body_crate_too_with_its_length_and_its_end() {
+    let mut whole = Body::from("0123");
+    assert_eq!(whole.size_hint().exact(), Some(4));
+    assert!(!whole.is_end_stream() && Body::default().is_end_stream());
+    assert_eq!(whole.frame().await.unwrap().unwrap().into_data().unwrap(), "0123");
+    assert!(whole.is_end_stream() && whole.frame().await.is_none());
+
+    let (streamed, _) = endless(b"0123");
+    assert_eq!((streamed.size_hint().exact(), streamed.is_end_stream()), (None, false));
 }
 
 #[tokio::test(start_paused = true)]

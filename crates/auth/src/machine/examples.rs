@@ -315,6 +315,22 @@ fn a_remaining_life_that_is_rounded_up_is_no_prolongation() {
 }
 
 #[test]
+fn a_remaining_life_that_is_off_by_the_margin_is_no_prolongation_either() {
+    let mut cache = holding("a", seconds(0), LIFE);
+    land(&mut cache, "a", seconds(7_140), seconds(120));
+    assert!(matches!(cache.ask(seconds(7_259)), Answer::Serve(_)));
+    assert!(matches!(cache.ask(seconds(7_260)), Answer::Fetch(_)));
+}
+
+#[test]
+fn a_short_life_that_is_prolonged_is_renewed_ahead_of_its_new_end() {
+    let mut cache = holding("a", seconds(0), seconds(100));
+    land(&mut cache, "a", seconds(95), LIFE);
+    assert!(matches!(cache.ask(seconds(95 + 7_133)), Answer::Serve(_)));
+    assert!(matches!(cache.ask(seconds(95 + 7_140)), Answer::ServeAndFetch(_, _)));
+}
+
+#[test]
 fn the_same_token_with_a_prolonged_life_is_renewed_ahead_as_any_other() {
     let mut cache = holding("a", seconds(0), LIFE);
     land(&mut cache, "a", seconds(7_140), LIFE);
@@ -358,6 +374,7 @@ fn a_lost_fetch_is_made_up_for_by_the_next_caller() {
     cache.lost(flight);
     let next = take_off(&mut cache, seconds(0));
     cache.lost(flight);
+    assert!(!cache.is_under_way(flight));
     assert!(cache.is_under_way(next), "the end of an old fetch says nothing of the new one");
     assert_eq!(cache.landed(flight, seconds(0), "old", LIFE, MIDDLE), Landing::Nothing);
     assert_eq!(cache.failed(flight, seconds(0), "old", None, MIDDLE), Duration::ZERO);
