@@ -6,7 +6,8 @@
 //!
 //! Current activities are the base's rows whose key the overlay doesn't have, and of the other keys the greatest version. That
 //! is nearly always the overlay's; the keys where it is the base's are found once, when the views are written, and named in
-//! them, so that a query needs to read no more of the base than its own columns and the keys.
+//! them, so that a query needs to read no more of the base than its own columns and the keys. Each of these parts is a `SELECT`
+//! of the columns themselves: of a struct that went through a `UNION ALL`, DuckDB would read every field.
 
 use std::fmt::Write as _;
 use std::io;
@@ -77,16 +78,16 @@ fn sql(layout: &Layout, state: &State, of_base: &[String]) -> Result<String, Err
     let source = Source::of(state)?;
     let current = source.current(of_base);
     let activities = describe_nested(Resource::Activities);
-    view(&mut sql, "activities", &relational(&activities, current.as_deref()));
+    view(&mut sql, "activities", &relational(&activities, &current));
     for list in ["participants", "campaigns"] {
-        view(&mut sql, list, &children(list, &activities, current.as_deref()));
+        view(&mut sql, list, &children(list, &activities, &current));
     }
-    view(&mut sql, "activity_versions", &relational(&activities, source.all.as_deref()));
+    view(&mut sql, "activity_versions", &relational(&activities, source.all.as_slice()));
     let contacts = describe_nested(Resource::Contacts);
-    let last = files(&state.contacts.current)?.map(|last| format!("({})", greatest(&last)));
-    view(&mut sql, "contacts", &relational(&contacts, last.as_deref()));
+    let last = files(&state.contacts.current)?.map(|last| greatest(&last));
+    view(&mut sql, "contacts", &relational(&contacts, last.as_slice()));
     let observations = files(&state.contacts.observations)?;
-    view(&mut sql, "contact_observations", &relational(&contacts, observations.as_deref()));
+    view(&mut sql, "contact_observations", &relational(&contacts, observations.as_slice()));
     Ok(sql)
 }
 
@@ -109,40 +110,39 @@ impl Source {
         Ok(Self { base: files(base)?, overlay: files(overlay)?, all: files(&all)? })
     }
 
-    /// The current rows, nested.
-    fn current(&self, of_base: &[String]) -> Option<String> {
+    /// The current rows, nested: what to select them from, part by part.
+    fn current(&self, of_base: &[String]) -> Vec<String> {
         let (base, overlay) = match (&self.base, &self.overlay) {
-            (None, None) => return None,
-            (Some(base), None) => return Some(base.clone()),
-            (None, Some(overlay)) => return Some(format!("({})", greatest(overlay))),
+            (None, None) => return Vec::new(),
+            (Some(base), None) => return vec![base.clone()],
+            (None, Some(overlay)) => return vec![greatest(overlay)],
             (Some(base), Some(overlay)) => (base, overlay),
         };
+        let untouched = format!(
+            "{base} AS base ANTI JOIN (SELECT _key FROM {overlay}) AS overlay ON base._key = overlay._key"
+        );
         let of_base: Vec<_> = of_base.iter().map(|key| text(key)).collect();
+        if of_base.is_empty() {
+            return vec![untouched, greatest(overlay)];
+        }
         let of_base = of_base.join(", ");
-        let (not_of_base, of_base) = match of_base.as_str() {
-            "" => (String::new(), String::new()),
-            keys => (
-                format!(" WHERE _key NOT IN ({keys})"),
-                format!("\n  UNION ALL\n  SELECT * FROM {base} WHERE _key IN ({keys})"),
-            ),
-        };
-        Some(format!(
-            "(\n  \
-             SELECT * FROM {base} AS base ANTI JOIN (SELECT _key FROM {overlay}) AS overlay ON base._key = overlay._key\n  \
-             UNION ALL\n  \
-             SELECT * FROM ({}){not_of_base}{of_base})",
-            greatest(overlay)
-        ))
+        vec![
+            untouched,
+            format!("(SELECT * FROM {} WHERE _key NOT IN ({of_base}))", greatest(overlay)),
+            format!("(SELECT * FROM {base} WHERE _key IN ({of_base}))"),
+        ]
     }
 }
 
 /// The greatest version of each key in some files.
 fn greatest(files: &str) -> String {
-    format!("SELECT * FROM {files} QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _version DESC) = 1")
+    format!(
+        "(SELECT * FROM {files} QUALIFY row_number() OVER (PARTITION BY _key ORDER BY _version DESC) = 1)"
+    )
 }
 
 /// The columns of a nested table in their relational shape.
-fn relational(nested: &TableDescription, from: Option<&str>) -> String {
+fn relational(nested: &TableDescription, parts: &[String]) -> String {
     let mut inside = Vec::new();
     let mut columns = Vec::new();
     for column in &nested.columns {
@@ -157,11 +157,11 @@ fn relational(nested: &TableDescription, from: Option<&str>) -> String {
             _ => columns.push((expression(&column.name), column.name.replace('.', "_"), column.kind)),
         }
     }
-    select(&columns, from)
+    select(&columns, parts)
 }
 
 /// The elements of a list, each as a row of a table of its own.
-fn children(list: &str, nested: &TableDescription, from: Option<&str>) -> String {
+fn children(list: &str, nested: &TableDescription, parts: &[String]) -> String {
     let own = |name: &str, kind| (quoted(name), name.to_owned(), kind);
     let mut columns = vec![
         own("_key", ColumnType::Text),
@@ -176,29 +176,36 @@ fn children(list: &str, nested: &TableDescription, from: Option<&str>) -> String
         }
     }
     columns.push(own("_version", ColumnType::Text));
-    let from = from.map(|from| {
-        let list = quoted(list);
-        format!(
-            "(SELECT _key, uid, _version, unnest({list}) AS child, generate_subscripts({list}, 1) AS ordinal FROM {from})"
-        )
-    });
-    select(&columns, from.as_deref())
+    let list = quoted(list);
+    let parts: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            format!(
+                "(SELECT _key, uid, _version, unnest({list}) AS child, generate_subscripts({list}, 1) AS ordinal FROM {part})"
+            )
+        })
+        .collect();
+    select(&columns, &parts)
 }
 
-/// A query for columns: an expression, a name and a type each. Without any rows to select from, an empty table.
-fn select(columns: &[(String, String, ColumnType)], from: Option<&str>) -> String {
-    let mut sql = String::from("SELECT\n");
-    for (at, (expression, name, kind)) in columns.iter().enumerate() {
-        let comma = if at + 1 < columns.len() { "," } else { "" };
-        let name = quoted(name);
-        let _ = match from {
-            Some(_) if *expression == name => writeln!(sql, "  {name}{comma}"),
-            Some(_) => writeln!(sql, "  {expression} AS {name}{comma}"),
-            None => writeln!(sql, "  NULL::{} AS {name}{comma}", kind.sql()),
-        };
+/// A query for columns: an expression, a name and a type each. Without anything to select from, an empty table.
+fn select(columns: &[(String, String, ColumnType)], parts: &[String]) -> String {
+    let of = |expression: &dyn Fn(&str, ColumnType) -> String, from: &str| {
+        let columns: Vec<_> = columns
+            .iter()
+            .map(|(path, name, kind)| match (expression(path, *kind), quoted(name)) {
+                (expression, name) if expression == name => format!("  {name}"),
+                (expression, name) => format!("  {expression} AS {name}"),
+            })
+            .collect();
+        format!("SELECT\n{}\n{from}", columns.join(",\n"))
+    };
+    if parts.is_empty() {
+        return of(&|_, kind| format!("NULL::{}", kind.sql()), "WHERE false");
     }
-    sql.push_str(&from.map_or_else(|| "WHERE false".to_owned(), |from| format!("FROM {from}")));
-    sql
+    let selects: Vec<_> =
+        parts.iter().map(|part| of(&|path, _| path.to_owned(), &format!("FROM {part}"))).collect();
+    selects.join("\nUNION ALL\n")
 }
 
 /// A path into structs, such as `stats.total_participants`.
