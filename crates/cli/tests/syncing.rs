@@ -91,6 +91,52 @@ fn every_version_of_an_activity_is_shown() {
 }
 
 #[test]
+fn versions_that_a_compaction_has_dropped_are_shown_from_the_raw_files() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let synced = |now: &str| {
+        let mut command = sync(&service, &lake);
+        command.args(["--since", "2026-05-01", "--resources", "activities", "--quiet"]);
+        run(command.env("BACKSTORY_NOW", now)).ended_with(0);
+    };
+    // Today's delta brings again what the snapshot has brought.
+    synced("2026-06-18T12:00:00Z");
+    let raw = lake.join("raw/activities");
+    let of = |kind: &str| {
+        let name = files(&raw).into_iter().find(|name| name.contains(kind) && name.ends_with(".zst"));
+        raw.join(name.unwrap())
+    };
+    let lines = zstd::decode_all(std::fs::File::open(of("delta")).unwrap()).unwrap();
+    let line: Value = serde_json::from_slice(lines.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+    let uid = line["uid"].as_str().unwrap();
+    let history = || run(backstory().args(["history", uid, "--json", "--to"]).arg(&lake)).ended_with(0);
+    let before = history().json();
+    assert!(before["versions"].as_array().unwrap().len() > 1, "{before}");
+
+    let mut compact = backstory();
+    compact.env("BACKSTORY_NOW", "2026-06-18T13:00:00Z").args(["lake", "compact", "--to"]).arg(&lake);
+    run(&mut compact).ended_with(0);
+    // The files that it replaced go after a day.
+    synced("2026-06-19T14:00:00Z");
+    assert!(files(&lake.join("activities/snapshot")).is_empty());
+    let after = history().json();
+    let (before, after) = (before["versions"].as_array().unwrap(), after["versions"].as_array().unwrap());
+    let told = |versions: &[Value]| -> Vec<Value> {
+        versions.iter().map(|one| serde_json::json!([one["version"], one["record"], one["job_id"]])).collect()
+    };
+    assert_eq!(told(&after[..before.len()]), told(before));
+    assert_eq!(after.iter().filter(|version| version["current"] == true).count(), 1);
+    assert_eq!(after.last().unwrap()["current"], true);
+
+    std::fs::remove_file(of("snapshot")).unwrap();
+    let less = history();
+    assert_eq!(less.json()["versions"].as_array().unwrap().len(), after.len() - 1);
+    assert!(less.stderr.contains("older versions may be missing"), "{}", less.stderr);
+    assert_eq!(less.json()["not_covered"].as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_destination_that_there_is_not_is_a_usage_error() {
     let service = Service::start(&[]);
     let folder = tempfile::tempdir().unwrap();

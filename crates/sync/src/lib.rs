@@ -3,7 +3,8 @@
 //! A [sync](sync()) brings a destination up to date. What is missing is a pure function of what the destination holds, of the
 //! [settings](SyncSettings) and of the time: the [plan](SyncPlan). Each job is noted in a [ledger](Ledger) before it is asked
 //! for, so that whoever is stopped or killed goes on with it later; each delivery is kept as it came and committed with its
-//! record, both or neither. [`verify`] proves what is stored, [`rebuild`] makes the tables anew without the service.
+//! record, both or neither. [`verify`] proves what is stored, [`history()`] shows every version of a
+//! record, [`rebuild`] makes the tables anew without the service.
 //!
 //! An [export](export()) brings one range into files: a job for each window of its [plan](ExportPlan), no more at once than
 //! the slots allow. Run again, it fetches only what isn't proven to be there.
@@ -46,8 +47,9 @@ mod status;
 
 pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};
 pub use engine::{
-    Before, CommittedJob, JobOrigin, KeepRaw, NotCovered, RawFacts, Rebuilt, StatePlace, Stop, SyncEvent,
-    SyncFailure, SyncObserver, SyncOptions, SyncReport, Verification, rebuild, sync, verify,
+    Before, CommittedJob, History, JobOrigin, KeepRaw, NotCovered, RawFacts, Rebuilt, StatePlace, Stop,
+    SyncEvent, SyncFailure, SyncObserver, SyncOptions, SyncReport, Verification, history, rebuild, sync,
+    verify,
 };
 pub use error::{Error, ErrorKind};
 pub use export::{

@@ -1,5 +1,8 @@
 //! `backstory history`: every version of one activity, and where it came from.
 
+use std::path::PathBuf;
+
+use backstory_sync::history;
 use clap::Args;
 use serde_json::json;
 
@@ -9,7 +12,9 @@ use crate::{destination, output};
 
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  backstory history em-2f6c1a --to lake")]
+  backstory history em-2f6c1a --to lake
+
+Nothing is sent. Versions that a compaction has dropped are read from the kept raw files.")]
 pub(crate) struct HistoryArgs {
     /// The activity's uid; for an activity without one, its _key
     #[arg(value_name = "UID")]
@@ -17,11 +22,21 @@ pub(crate) struct HistoryArgs {
     /// The destination
     #[arg(long, value_name = "DESTINATION")]
     to: String,
+    /// Where the raw files are [default: in the destination's folder]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 }
 
 pub(crate) fn run(common: &Common, args: &HistoryArgs) -> Result<Exit, Failure> {
     let destination = destination::open(&args.to)?;
-    let versions = destination.history(&args.uid)?;
+    let found = history(&*destination, args.state_dir.as_deref(), &args.uid)?;
+    if !found.not_covered.is_empty() {
+        eprintln!(
+            "warning: older versions may be missing: {} deliveries were compacted, and their raw files can't be read",
+            found.not_covered.len()
+        );
+    }
+    let versions = &found.versions;
     if versions.is_empty() {
         let message =
             format!("{} holds no version of an activity with the uid `{}`", destination.name(), args.uid);
@@ -29,10 +44,10 @@ pub(crate) fn run(common: &Common, args: &HistoryArgs) -> Result<Exit, Failure> 
             .with_hint("is the uid right? `backstory status` tells what is loaded"));
     }
     if common.json {
-        output::json(&json!({"uid": args.uid, "versions": versions}))?;
+        output::json(&json!({"uid": args.uid, "versions": versions, "not_covered": found.not_covered}))?;
         return Ok(Exit::Done);
     }
-    for version in &versions {
+    for version in versions {
         let from = match (&version.job_id, version.window) {
             (Some(job), Some(window)) => {
                 format!("job {job} of {window}, fragment {}, line {}", version.fragment, version.line)

@@ -1,22 +1,17 @@
 //! Every version of one activity. Row groups that can't have it are skipped: by their Bloom filters on `uid`, and in a base by
 //! the bucket of its key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Date32Type, Int64Type, TimestampMicrosecondType};
-use arrow_array::{Array, RecordBatch};
 use arrow_buffer::BooleanBufferBuilder;
-use backstory_destination::{Error, HistoryEntry, Window};
-use backstory_tables::{JsonLinesFile, Resource};
-use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
+use backstory_destination::{DeliveryRecord, Error, HistoryEntry};
+use backstory_tables::Resource;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::footer::{DataFile, Holds};
 use crate::key;
-use crate::problem::{damaged, unreadable, unreadable_rows};
+use crate::problem::{unreadable, unreadable_rows};
 use crate::rows::{Columns, Rows, in_parallel, texts};
 use crate::state::State;
 
@@ -38,6 +33,15 @@ pub(crate) fn of(state: &State, uid: &str) -> Result<Vec<HistoryEntry>, Error> {
     Ok(versions.into_values().collect())
 }
 
+/// The deliveries that the base has absorbed, and whose own files are gone.
+pub(crate) fn thinned(state: &State) -> Vec<DeliveryRecord> {
+    let there = state.superseded.iter().map(|(file, _)| file).chain(&state.activities.overlay);
+    let there: HashSet<&str> =
+        there.filter_map(|file| file.part()).map(|record| record.delivery.job_id.as_str()).collect();
+    let absorbed = state.activities.base.iter().flat_map(|base| &base.absorbed);
+    absorbed.filter(|record| !there.contains(record.delivery.job_id.as_str())).cloned().collect()
+}
+
 fn in_file(file: &Arc<DataFile>, uid: &str, found: &mut Vec<HistoryEntry>) -> Result<(), Error> {
     if file.resource() != Resource::Activities {
         return Ok(());
@@ -54,7 +58,11 @@ fn in_file(file: &Arc<DataFile>, uid: &str, found: &mut Vec<HistoryEntry>) -> Re
         })?;
         let chosen = chosen.finish();
         if chosen.count_set_bits() > 0 {
-            rows.read(row_group, Columns::All, Some(&chosen), |batch| entries(&batch, file, found))?;
+            rows.read(row_group, Columns::All, Some(&chosen), |batch| {
+                let entries = HistoryEntry::in_batch(&batch, uid);
+                found.extend(entries.map_err(|error| unreadable_rows(&file.path, error))?);
+                Ok(())
+            })?;
         }
     }
     Ok(())
@@ -75,61 +83,4 @@ fn may_have(rows: &Rows, file: &DataFile, row_group: usize, key: &str) -> Result
         .get_row_group_column_bloom_filter(row_group, column)
         .map_err(|error| unreadable_rows(&file.path, error))?;
     Ok(filter.is_none_or(|filter| filter.check(key)))
-}
-
-fn entries(batch: &RecordBatch, file: &DataFile, found: &mut Vec<HistoryEntry>) -> Result<(), Error> {
-    let failed = |error| unreadable_rows(&file.path, error);
-    let mut lines = Vec::new();
-    let mut records = JsonLinesFile::new(&mut lines);
-    records.write(batch).map_err(failed)?;
-    records.finish().map_err(failed)?;
-    let records = serde_json::Deserializer::from_slice(&lines).into_iter::<serde_json::Value>();
-    for (row, record) in records.enumerate() {
-        let record = record.map_err(|error| unreadable_rows(&file.path, error))?;
-        let entry = Bookkeeping { batch, row }.entry(record);
-        found
-            .push(entry.ok_or_else(|| damaged(&file.path, "has a row that doesn't say where it came from"))?);
-    }
-    Ok(())
-}
-
-/// The columns of a row that tell where it came from.
-struct Bookkeeping<'b> {
-    batch: &'b RecordBatch,
-    row: usize,
-}
-
-impl Bookkeeping<'_> {
-    fn entry(&self, record: serde_json::Value) -> Option<HistoryEntry> {
-        let extracted_at = Timestamp::from_microsecond(
-            self.column("_extracted_at")?.as_primitive_opt::<TimestampMicrosecondType>()?.value(self.row),
-        );
-        let mut entry = HistoryEntry::new(self.text("_version")?, extracted_at.ok()?, record);
-        entry.job_id = self.text("_job_id");
-        entry.window =
-            self.day("_window_start").zip(self.day("_window_end")).map(|(from, to)| Window::new(from, to));
-        entry.fragment = u32::try_from(self.integer("_fragment")?).ok()?;
-        entry.line = u64::try_from(self.integer("_line")?).ok()?;
-        Some(entry)
-    }
-
-    fn column(&self, name: &str) -> Option<&dyn Array> {
-        self.batch
-            .column_by_name(name)
-            .filter(|column| column.is_valid(self.row))
-            .map(|column| column.as_ref())
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        Some(self.column(name)?.as_string_opt::<i32>()?.value(self.row).to_owned())
-    }
-
-    fn integer(&self, name: &str) -> Option<i64> {
-        Some(self.column(name)?.as_primitive_opt::<Int64Type>()?.value(self.row))
-    }
-
-    fn day(&self, name: &str) -> Option<Date> {
-        let days = self.column(name)?.as_primitive_opt::<Date32Type>()?.value(self.row);
-        Date::new(1970, 1, 1).ok()?.checked_add(days.days()).ok()
-    }
 }

@@ -231,6 +231,10 @@ impl Destination for Lake {
         history::of(&self.inner.state()?, uid)
     }
 
+    fn thinned(&self) -> Result<Vec<DeliveryRecord>, Error> {
+        Ok(history::thinned(&self.inner.state()?))
+    }
+
     fn verify(&self) -> Result<Vec<Finding>, Error> {
         verify::verify(&self.inner.state()?)
     }

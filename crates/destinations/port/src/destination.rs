@@ -9,8 +9,9 @@ use jiff::civil::Date;
 use serde::Serialize;
 
 use crate::delivered::Delivered;
-use crate::delivery::{Delivery, DeliveryRecord, Window};
+use crate::delivery::{Delivery, DeliveryRecord};
 use crate::error::Error;
+use crate::history::HistoryEntry;
 
 /// What a sync fills. All methods block; a sync calls them on threads that may.
 pub trait Destination: Send + Sync {
@@ -64,6 +65,16 @@ pub trait Destination: Send + Sync {
     /// # Errors
     /// [`ErrorKind::Read`](crate::ErrorKind::Read), [`ErrorKind::Damaged`](crate::ErrorKind::Damaged).
     fn history(&self, uid: &str) -> Result<Vec<HistoryEntry>, Error>;
+
+    /// The deliveries of activities of which [`history`](Self::history) may lack versions, because what later versions have
+    /// superseded isn't stored any more. All of them, where only the current state is stored.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Read`](crate::ErrorKind::Read), [`ErrorKind::Damaged`](crate::ErrorKind::Damaged).
+    fn thinned(&self) -> Result<Vec<DeliveryRecord>, Error> {
+        let deliveries = self.deliveries()?;
+        Ok(deliveries.into_iter().filter(|record| record.delivery.resource == Resource::Activities).collect())
+    }
 
     /// Proves what is stored against its own records: checksums, counts, one current row for each key.
     ///
@@ -126,44 +137,6 @@ pub struct Digest {
     pub count: u64,
     /// 32 hexadecimal digits; see [`ContentHash`](backstory_tables::ContentHash).
     pub content_hash: String,
-}
-
-/// One stored version of a record.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct HistoryEntry {
-    /// Its `_version`.
-    pub version: String,
-    /// The job that delivered it.
-    pub job_id: Option<String>,
-    /// The first and the last UTC day of that job's window.
-    pub window: Option<Window>,
-    /// Where in the job's result it stood: the fragment and the line, both as in `_fragment` and `_line`.
-    pub fragment: u32,
-    /// See `fragment`.
-    pub line: u64,
-    /// When it was fetched.
-    pub extracted_at: Timestamp,
-    /// Whether it is the current one.
-    pub current: bool,
-    /// The record itself: canonical JSON.
-    pub record: serde_json::Value,
-}
-
-impl HistoryEntry {
-    /// A version with its record; nothing is known of where it came from yet.
-    pub fn new(version: impl Into<String>, extracted_at: Timestamp, record: serde_json::Value) -> Self {
-        Self {
-            version: version.into(),
-            job_id: None,
-            window: None,
-            fragment: 0,
-            line: 0,
-            extracted_at,
-            current: false,
-            record,
-        }
-    }
 }
 
 /// Something that is not as its record says.

@@ -26,13 +26,15 @@ mod delivery;
 mod destination;
 mod error;
 mod fail_point;
+mod history;
 mod landing;
 mod url;
 
 pub use delivered::{Delivered, Proof, Proving};
 pub use delivery::{Delivery, DeliveryKind, DeliveryRecord, FragmentRecord, PartOf, Window};
-pub use destination::{Committed, Destination, Digest, Finding, HistoryEntry, Load};
+pub use destination::{Committed, Destination, Digest, Finding, Load};
 pub use error::{Error, ErrorKind};
 pub use fail_point::fail_point;
+pub use history::HistoryEntry;
 pub use landing::{Landed, Landing, fingerprint, replace};
 pub use url::DestinationUrl;

@@ -6,6 +6,7 @@ mod adoption;
 mod engine;
 mod events;
 mod handle;
+mod history;
 mod job;
 mod landing;
 mod lock;
@@ -40,6 +41,7 @@ use crate::raw::RawStore;
 use crate::slots::Slots;
 
 pub use events::{Origin as JobOrigin, SyncEvent, SyncObserver};
+pub use history::{History, history};
 pub use options::{KeepRaw, SyncOptions};
 pub use place::StatePlace;
 pub use rebuild::{Before, NotCovered, Rebuilt, rebuild};

@@ -44,7 +44,7 @@ pub struct Before<T> {
     pub after: T,
 }
 
-/// A delivery that a rebuild can't load.
+/// A delivery whose bytes are needed and can't be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NotCovered {
@@ -58,7 +58,7 @@ pub struct NotCovered {
 }
 
 impl NotCovered {
-    fn new(delivery: &backstory_destination::Delivery, reason: String) -> Self {
+    pub(super) fn new(delivery: &backstory_destination::Delivery, reason: String) -> Self {
         let job = JobSpec {
             kind: delivery.kind,
             activity_type: delivery.activity_type.clone(),
@@ -130,8 +130,8 @@ fn load_all(shore: &Shore, stop: &Stop) -> Result<(Vec<DeliveryRecord>, Vec<NotC
     Ok((loaded, not_covered))
 }
 
-/// Deliveries in the destination that are not kept as they came.
-fn never_kept(store: &RawStore, known: &[DeliveryRecord]) -> Result<Vec<NotCovered>, Error> {
+/// Deliveries that are not kept as they came.
+pub(super) fn never_kept(store: &RawStore, known: &[DeliveryRecord]) -> Result<Vec<NotCovered>, Error> {
     let mut missing = Vec::new();
     for record in known {
         let reason = match store.note(&record.delivery)? {
