@@ -10,7 +10,6 @@ use std::thread;
 use arrow_array::RecordBatch;
 use backstory_formats::{ContactsCsv, DEFAULT_MAX_ROW_BYTES};
 use parquet::file::metadata::KeyValue;
-use parquet::file::writer::SerializedFileWriter;
 
 use crate::bad_rows::BadRows;
 use crate::batch::ContactBatchBuilder;
@@ -18,7 +17,7 @@ use crate::block::BlockCutter;
 use crate::block_decoding::{DecodedBlock, Decoding};
 use crate::checked_copy::CheckedCopy;
 use crate::csv_tables::CsvTables;
-use crate::encode::Layout;
+use crate::encode::{EncodedFile, Layout};
 use crate::error::{Error, ErrorKind};
 use crate::origin::Origin;
 use crate::parallel_batches::BlockDecoder;
@@ -240,7 +239,7 @@ impl Conversion {
     fn convert_row_groups<W: Write + Send>(
         mut self,
         reader: impl Read,
-        files: Vec<(SerializedFileWriter<W>, Layout)>,
+        files: Vec<(EncodedFile<W>, Layout)>,
         shape: Shape,
         options: &ParquetOptions,
         bad_rows: &mut BadRows,
@@ -260,13 +259,13 @@ impl Conversion {
         run.run.summary.csv_header = write_row_groups(&plan, cutter, tools, &mut run, &mut files)?;
         let summary = run.run.finish();
         if let Some(describe) = describe {
-            files.iter_mut().try_for_each(parquet_file::flush)?;
+            files.iter_mut().try_for_each(EncodedFile::flush)?;
             for (key, value) in describe(&summary) {
                 let entry = KeyValue::new(key, value);
-                files.iter_mut().for_each(|file| file.append_key_value_metadata(entry.clone()));
+                files.iter_mut().for_each(|file| file.add_key_value(entry.clone()));
             }
         }
-        files.into_iter().try_for_each(parquet_file::end)?;
+        files.into_iter().try_for_each(EncodedFile::finish)?;
         Ok(summary)
     }
 

@@ -10,10 +10,9 @@ use parquet::arrow::{ArrowSchemaConverter, add_encoded_arrow_schema_to_metadata}
 use parquet::basic::{Compression as Codec, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::ColumnPath;
 
-use crate::encode::{Layout, RowGroupWriter};
+use crate::encode::{EncodedFile, Layout, RowGroupWriter};
 use crate::error::{Error, ErrorKind};
 use crate::resource::Resource;
 use crate::schema::schema;
@@ -93,7 +92,7 @@ impl ParquetOptions {
 
 /// Writes the batches of one nested table to a Parquet file.
 pub struct ParquetFile<W: Write + Send> {
-    file: SerializedFileWriter<W>,
+    file: EncodedFile<W>,
     row_group_bytes: usize,
     in_group: usize,
     group: RowGroupWriter,
@@ -131,7 +130,7 @@ impl<W: Write + Send> ParquetFile<W> {
     /// [`ErrorKind::Write`].
     pub fn end_row_group(&mut self) -> Result<(), Error> {
         self.in_group = 0;
-        self.group.finish()?.write(&mut self.file)
+        self.file.append(self.group.finish()?)
     }
 
     /// Hands everything that has been encoded on to the writer: all row groups that have ended.
@@ -139,12 +138,12 @@ impl<W: Write + Send> ParquetFile<W> {
     /// # Errors
     /// [`ErrorKind::Write`].
     pub fn flush(&mut self) -> Result<(), Error> {
-        flush(&mut self.file)
+        self.file.flush()
     }
 
     /// Adds an entry to the file's own metadata, for what is known only once the rows have been written.
     pub fn add_metadata(&mut self, key: impl Into<String>, value: impl Into<String>) {
-        self.file.append_key_value_metadata(KeyValue::new(key.into(), value.into()));
+        self.file.add_key_value(KeyValue::new(key.into(), value.into()));
     }
 
     /// Writes the footer. Without it the file isn't one.
@@ -153,7 +152,7 @@ impl<W: Write + Send> ParquetFile<W> {
     /// [`ErrorKind::Write`].
     pub fn finish(mut self) -> Result<(), Error> {
         self.end_row_group()?;
-        end(self.file)
+        self.file.finish()
     }
 }
 
@@ -185,28 +184,16 @@ pub(crate) fn begin<W: Write + Send>(
     schema: &SchemaRef,
     writer: W,
     options: &ParquetOptions,
-) -> Result<(SerializedFileWriter<W>, Layout), Error> {
+) -> Result<(EncodedFile<W>, Layout), Error> {
     let failed = |error| Error::write("the Parquet file", error);
     let mut properties = options.properties()?;
     // Readers that know Arrow find its types there: the time zone above all.
     add_encoded_arrow_schema_to_metadata(schema, &mut properties);
     let codec = properties.compression(&ColumnPath::from("uid"));
     let columns = Arc::new(ArrowSchemaConverter::new().convert(schema).map_err(failed)?);
-    let file =
-        SerializedFileWriter::new(writer, columns.root_schema_ptr(), Arc::new(properties)).map_err(failed)?;
+    let file = EncodedFile::begin(writer, Arc::clone(&columns), &properties).map_err(failed)?;
     let layout = Layout::of(&columns, codec);
     Ok((file, layout))
-}
-
-/// Hands everything that has been encoded on to the writer.
-pub(crate) fn flush<W: Write + Send>(file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
-    file.flush().map_err(|error| Error::write("the Parquet file", error))
-}
-
-/// Writes the footer.
-pub(crate) fn end<W: Write + Send>(mut file: SerializedFileWriter<W>) -> Result<(), Error> {
-    file.finish().map_err(|error| Error::write("the Parquet file", error))?;
-    file.inner_mut().flush().map_err(|error| Error::write("the Parquet file", error))
 }
 
 impl<W: Write + Send> fmt::Debug for ParquetFile<W> {

@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use parquet::file::writer::SerializedFileWriter;
-
-use crate::encode::{EncodedColumn, EncodedColumns};
+use crate::encode::{EncodedColumn, EncodedFile};
 use crate::error::Error;
 
 /// What rows of activities become.
@@ -43,13 +41,13 @@ impl RowGroup {
     /// Appends the row group to its files, which have so many columns each.
     pub(crate) fn write<W: Write + Send>(
         self,
-        files: &mut [SerializedFileWriter<W>],
+        files: &mut [EncodedFile<W>],
         widths: &[usize],
     ) -> Result<(), Error> {
         let mut columns = self.columns.into_iter().flatten();
         files
             .iter_mut()
             .zip(widths)
-            .try_for_each(|(file, &width)| EncodedColumns(columns.by_ref().take(width).collect()).write(file))
+            .try_for_each(|(file, &width)| file.append(columns.by_ref().take(width).collect()))
     }
 }

@@ -8,10 +8,8 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::thread;
 
-use parquet::file::writer::SerializedFileWriter;
-
 use crate::block::{Block, BlockCutter};
-use crate::encode::Layout;
+use crate::encode::{EncodedFile, Layout};
 use crate::error::Error;
 use crate::row_group::Shape;
 use crate::tasks::{BlockReport, Lead, NumberedBlock, Step, Tasks, Tools};
@@ -51,7 +49,7 @@ pub(crate) fn write_row_groups<W: Write + Send>(
     cutter: BlockCutter,
     tools: impl Fn() -> Result<Tools, Error>,
     conductor: &mut impl Conductor,
-    files: &mut [SerializedFileWriter<W>],
+    files: &mut [EncodedFile<W>],
 ) -> Result<Option<Vec<String>>, Error> {
     let leaves: Vec<_> = plan.layouts.iter().map(Layout::leaves).collect();
     let widths: Vec<_> = leaves.iter().map(Vec::len).collect();
@@ -90,7 +88,7 @@ impl Feed {
         tasks: &Tasks,
         mut tools: Tools,
         conductor: &mut impl Conductor,
-        files: &mut [SerializedFileWriter<W>],
+        files: &mut [EncodedFile<W>],
         widths: &[usize],
     ) -> Result<Option<Vec<String>>, Error> {
         let mut lead = Lead::default();

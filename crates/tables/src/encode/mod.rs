@@ -1,5 +1,5 @@
-//! Parquet row groups from batches: our own encoding of columns, over the parquet crate's page writer, metadata and
-//! footer.
+//! Parquet row groups from batches: our own encoding of columns, over the parquet crate's page writer and
+//! metadata.
 //!
 //! The crate's own column writer is made for any schema and any data; for these tables it spends most of a conversion's
 //! time in dictionaries that it later throws away, in statistics that help nobody, and in working out the levels of a list
@@ -11,12 +11,13 @@ mod chunk;
 mod compression;
 mod delta;
 mod dictionary;
+mod file;
+mod footer;
 mod hybrid;
 mod leaf;
 mod levels;
 mod plan;
 
-use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -26,10 +27,10 @@ use bytes::Bytes;
 use parquet::basic::Compression;
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
-use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::SchemaDescPtr;
 
 pub(crate) use self::compression::Compressor;
+pub(crate) use self::file::EncodedFile;
 pub(crate) use self::leaf::Leaf;
 use self::levels::Levels;
 use self::plan::LeafPlan;
@@ -134,32 +135,13 @@ impl RowGroupWriter {
     }
 
     /// Ends the row group. The writer goes on with an empty one.
-    pub(crate) fn finish(&mut self) -> Result<EncodedColumns, Error> {
-        let columns = self.leaves.iter_mut().map(|leaf| leaf.finish(&mut self.compressor));
-        Ok(EncodedColumns(columns.collect::<Result<_, _>>()?))
+    pub(crate) fn finish(&mut self) -> Result<Vec<EncodedColumn>, Error> {
+        self.leaves.iter_mut().map(|leaf| leaf.finish(&mut self.compressor)).collect()
     }
 }
 
 /// A column chunk whose pages are encoded: its bytes, and what the footer says of it.
 pub(crate) type EncodedColumn = (Bytes, ColumnCloseResult);
-
-/// All column chunks of a row group.
-pub(crate) struct EncodedColumns(pub(crate) Vec<EncodedColumn>);
-
-impl EncodedColumns {
-    /// Appends the row group to its file; one without rows is left out.
-    pub(crate) fn write<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<(), Error> {
-        if self.0.first().is_none_or(|(_, close)| close.rows_written == 0) {
-            return Ok(());
-        }
-        let mut group = file.next_row_group().map_err(failed)?;
-        for (bytes, close) in self.0 {
-            group.append_column(&bytes, close).map_err(failed)?;
-        }
-        group.close().map_err(failed)?;
-        Ok(())
-    }
-}
 
 fn failed(error: ParquetError) -> Error {
     Error::write("the Parquet file", error)
