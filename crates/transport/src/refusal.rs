@@ -256,6 +256,8 @@ mod tests {
     fn only_what_may_pass_is_transient() {
         let transient: Vec<_> = (100..600).filter(|status| refusal(*status, "").is_transient()).collect();
         assert_eq!(transient, [408, 429, 500, 502, 503, 504]);
+        let limiting: Vec<_> = (100..600).filter(|status| refusal(*status, "").is_rate_limit()).collect();
+        assert_eq!(limiting, [429]);
     }
 
     #[test]

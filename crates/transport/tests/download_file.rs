@@ -353,6 +353,14 @@ async fn what_cannot_be_resumed_is_not_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_is_not_a_part_that_is_kept() {
+    let folder = TempDir::new().unwrap();
+    let service = ScriptedService::answering(|_, _| Scripted::ok(TEXT).header("etag", "\"v1\"").cut_at(0));
+    download(&service).resume(Resume::IfRange).to_file(target(&folder)).await.unwrap_err();
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partial_file_outlives_a_download_that_was_cancelled_before_anything_came() {
     let folder = TempDir::new().unwrap();
     leave_partial(&folder).await;

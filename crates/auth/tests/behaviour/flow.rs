@@ -134,6 +134,12 @@ async fn the_status_alone_decides_what_a_refusal_means() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_that_is_no_json_is_shown_by_its_beginning() {
+    let error = refusal(502, "<html>the gateway is asleep</html>").await;
+    assert!(error.to_string().contains("HTML page") && error.to_string().contains("the gateway is asleep"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_200_that_holds_no_token_is_no_success() {
     for body in [oauth_error(), "<html>Sign in to the wifi</html>", "", "[]"] {
         let error = refusal(200, body).await;
