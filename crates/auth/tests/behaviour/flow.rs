@@ -164,6 +164,9 @@ async fn failures_below_are_told_as_unreachable_with_their_cause() {
     assert_eq!(error.to_string(), "no token came from https://api.people.ai/auth/v1/tokens");
     assert_eq!(error.source().unwrap().to_string(), "nobody answers at host:9");
     assert!(error.is_unreachable() && error.is_transient());
+    assert!(error.hint().unwrap().contains("the network, the proxy and the CA bundle"));
+    let server = Server::new(|_, _| Err(TransportError::new(TransportErrorKind::BodyTooLong, "endless")));
+    assert!(flow(&server).issue().await.unwrap_err().hint().unwrap().contains("a gateway stands in between"));
     let server = Server::new(|_, _| Err(TransportError::new(TransportErrorKind::Tls, "unknown issuer")));
     assert!(!flow(&server).issue().await.unwrap_err().is_transient());
     let server = Server::new(|_, _| Err(TransportError::new(TransportErrorKind::Setup, "bad proxy")));

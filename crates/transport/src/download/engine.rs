@@ -165,11 +165,7 @@ impl Engine {
                     let refusal = Refusal::read(response).await;
                     let attempts = refusal.attempts;
                     let error = Error::refused(refusal).with_target(&target.0, &target.1);
-                    return Err(if attempts > 1 {
-                        error.with_attempts(attempts, self.began.elapsed())
-                    } else {
-                        error
-                    });
+                    return Err(error.with_attempts(attempts, self.began.elapsed()));
                 }
             };
             let attempt =
