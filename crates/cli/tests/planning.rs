@@ -189,4 +189,5 @@ fn jobs_that_an_earlier_run_has_left_are_told_with_their_time_and_are_not_planne
     let planned = plan["jobs"].as_array().unwrap();
     assert_eq!(planned.len() + taken_over.len(), 4, "{plan}");
     assert_eq!((&plan["legal"], &plan["watermark_after"]), (&json!(true), &json!("2026-06-17")));
+    assert_eq!(plan["watermark"], json!(null), "nothing is loaded yet");
 }

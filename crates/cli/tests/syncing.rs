@@ -209,9 +209,47 @@ fn one_run_at_a_time_and_a_run_that_is_told_to_stop_says_how_to_go_on() {
     let second = run(sync(&service, &lake).args(["--since", "2026-06-01"])).ended_with(1);
     assert!(second.stderr.contains(&format!("process {} on ", first.id())), "{}", second.stderr);
     run(backstory().args(["rebuild", "--to"]).arg(&lake)).ended_with(1).error_says("in use");
+    let status = || run(backstory().args(["status", "--to"]).arg(&lake)).ended_with(0).stdout;
+    let now = status();
+    for words in [format!("in use by process {} on ", first.id()), format!("running (process {}", first.id())]
+    {
+        assert!(now.contains(&words), "`{words}` is not in:\n{now}");
+    }
     let told = Command::new("kill").args(["-TERM", &first.id().to_string()]).status().unwrap();
     assert!(told.success());
     assert_eq!(first.wait().unwrap().code(), Some(130));
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     assert!(rest.iter().any(|line| line.contains("run the same command again")), "{rest:?}");
+
+    // One that is killed can't say so; the status does.
+    let mut third = sync(&service, &lake);
+    let mut third =
+        third.args(["--since", "2026-06-01", "--log-json"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(third.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap().contains(r#""event":"planned""#)).unwrap().unwrap();
+    assert!(!status().contains("killed"));
+    third.kill().unwrap();
+    third.wait().unwrap();
+    let afterwards = status();
+    assert!(afterwards.contains("killed") && !afterwards.contains("in use"), "{afterwards}");
+}
+
+#[cfg(unix)]
+#[test]
+fn one_that_keeps_running_syncs_again_and_ends_when_it_is_told_to() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let mut command = sync(&service, &lake);
+    command.args(["--since", "2026-06-01", "--resources", "activities", "--every", "50ms", "--log-json"]);
+    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
+    for _ in 0..3 {
+        lines.find(|line| line.contains(r#""event":"ended""#)).unwrap();
+    }
+    let told = Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
+    assert!(told.success());
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    assert!(rest.last().unwrap().contains("run the same command again"), "{rest:?}");
 }

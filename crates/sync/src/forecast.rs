@@ -4,6 +4,7 @@
 use backstory_destination::DeliveryRecord;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::coverage::Coverage;
 use crate::error::Error;
 use crate::ledger::{JobSpec, LedgerFacts, LedgerJob};
 use crate::plan::{Attempt, JobTimes, SyncPlan, SyncSettings};
@@ -40,6 +41,9 @@ pub fn forecast(
     let mut as_if = deliveries.to_vec();
     as_if.extend(taken_over.iter().map(LedgerJob::as_if_delivered));
     let mut plan = SyncPlan::new(&as_if, &attempts, settings, now)?;
+    if !taken_over.is_empty() {
+        plan.set_watermark(Coverage::of(deliveries, &attempts, settings, now).watermark());
+    }
     // What is under way isn't asked for again, though it may leave a day open.
     plan.retain(&as_if, now, |job| {
         let spec = JobSpec::of(job);

@@ -47,9 +47,9 @@ mod status;
 
 pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};
 pub use engine::{
-    Before, CommittedJob, History, JobOrigin, KeepRaw, NotCovered, RawFacts, Rebuilt, StatePlace, Stop,
-    SyncEvent, SyncFailure, SyncObserver, SyncOptions, SyncReport, Verification, history, rebuild, sync,
-    verify,
+    Before, CommittedJob, History, Holder, JobOrigin, KeepRaw, NotCovered, RawFacts, Rebuilt, StatePlace,
+    Stop, SyncEvent, SyncFailure, SyncObserver, SyncOptions, SyncReport, Verification, history, rebuild,
+    sync, verify,
 };
 pub use error::{Error, ErrorKind};
 pub use export::{

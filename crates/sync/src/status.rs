@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::coverage::{ContactsRefresh, Coverage};
-use crate::engine::StatePlace;
+use crate::engine::{Holder, Lock, StatePlace};
 use crate::error::Error;
 use crate::forecast::is_delivered;
 use crate::ledger::{LedgerFacts, LedgerJob, OthersSeen, RunRecord};
@@ -37,6 +37,8 @@ pub struct Status {
     pub deliveries: Delivered,
     /// Rows that couldn't be decoded.
     pub quarantine: QuarantineStatus,
+    /// Who is using it now: a run, or a rebuild.
+    pub in_use_by: Option<Holder>,
     /// The latest runs, newest first; empty without a ledger.
     pub runs: Vec<RunRecord>,
     /// Jobs under way at the service, as last noted.
@@ -130,6 +132,7 @@ impl Status {
             });
             JobInFlight { job, expires_in_days: left.map(days) }
         });
+        let in_use_by = place.as_ref().and_then(|place| Lock::holder(place.lock()));
         let folder = place.map(|place| place.quarantine()).filter(|folder| folder.exists());
         Ok(Self {
             destination: destination.name().to_owned(),
@@ -143,6 +146,7 @@ impl Status {
                 rows: deliveries.iter().map(DeliveryRecord::bad_rows).sum(),
                 folder,
             },
+            in_use_by,
             runs: facts.runs,
             jobs_in_flight: in_flight.collect(),
             jobs_given_up: given_up,

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
-use backstory_sync::{Coverage, JobInFlight, RunRecord, Stage, Status, SyncSettings};
+use backstory_sync::{Coverage, Holder, JobInFlight, RunRecord, Stage, Status, SyncSettings};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::civil::Date;
@@ -61,7 +61,8 @@ fn as_text(status: &Status, paint: Paint) -> String {
     parts.extend(Some(coverage_map::draw(&status.coverage, paint)).filter(|map| !map.is_empty()));
     parts.push(tables(status));
     if !status.runs.is_empty() {
-        let rows: Vec<Vec<String>> = status.runs.iter().take(5).map(run_as_row).collect();
+        let row = |run| run_as_row(run, status.in_use_by.as_ref());
+        let rows: Vec<Vec<String>> = status.runs.iter().take(5).map(row).collect();
         parts.push(output::table(&["last runs", "outcome", "jobs", "rows", "took"], &rows));
     }
     let in_flight = status.jobs_in_flight.iter().map(in_flight);
@@ -90,6 +91,9 @@ fn headline(status: &Status) -> String {
     }
     if let Some(contacts) = &status.contacts {
         lines.push(format!("contacts as at {}", contacts.refreshed_at));
+    }
+    if let Some(holder) = &status.in_use_by {
+        lines.push(format!("in use by {holder}"));
     }
     lines.join("\n")
 }
@@ -120,10 +124,12 @@ fn tables(status: &Status) -> String {
     text
 }
 
-fn run_as_row(run: &RunRecord) -> Vec<String> {
-    let outcome = match (&run.outcome, run.ended) {
-        (Some(outcome), _) => outcome.clone(),
-        (None, _) => format!("not ended (process {} on {})", run.pid, run.host),
+fn run_as_row(run: &RunRecord, in_use_by: Option<&Holder>) -> Vec<String> {
+    let runs = in_use_by.is_some_and(|holder| (holder.pid, &holder.host) == (run.pid, &run.host));
+    let outcome = match &run.outcome {
+        Some(outcome) => outcome.clone(),
+        None if runs => format!("running (process {} on {})", run.pid, run.host),
+        None => "killed".to_owned(),
     };
     let took = run.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1} s"));
     vec![

@@ -155,7 +155,10 @@ impl Run<'_> {
             // A tenth up or down, so that many such programs don't all come at the same minute.
             let pause = every.mul_f64(rand::random_range(0.9..=1.1));
             tokio::select! {
-                () = stop.stopped() => return Ok(Exit::Interrupted),
+                () = stop.stopped() => {
+                    eprintln!("interrupted; {GO_ON}");
+                    return Ok(Exit::Interrupted);
+                }
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -194,9 +197,12 @@ impl Run<'_> {
             |day| format!("everything processed up to the end of {day} UTC is loaded"),
         );
         output::line(format!(
-            "{} rows in {} deliveries, {}, in {:.1} s; {watermark}",
+            "{} rows in {}, {}, in {:.1} s; {watermark}",
             HumanCount(report.rows()),
-            report.committed.len(),
+            match report.committed.len() {
+                1 => "1 delivery".to_owned(),
+                more => format!("{more} deliveries"),
+            },
             HumanBytes(report.bytes()),
             report.seconds
         ))

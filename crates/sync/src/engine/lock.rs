@@ -17,12 +17,16 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// Who holds a lock.
+/// Who holds a destination's lock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Holder {
-    pid: u32,
-    host: String,
-    since: Timestamp,
+#[non_exhaustive]
+pub struct Holder {
+    /// The process.
+    pub pid: u32,
+    /// The machine on which it runs.
+    pub host: String,
+    /// Since when, by the holder's clock.
+    pub since: Timestamp,
 }
 
 impl fmt::Display for Holder {
@@ -61,6 +65,12 @@ impl Lock {
         Ok(Ok(Self { _file: file }))
     }
 
+    /// Who holds the lock now, if anybody does and has left a note of it.
+    pub(crate) fn holder(path: &Path) -> Option<Holder> {
+        let text = Self::is_held(path).then(|| fs::read_to_string(path).ok())??;
+        serde_json::from_str(&text).ok()
+    }
+
     /// Whether somebody holds the lock now.
     pub(crate) fn is_held(path: &Path) -> bool {
         File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
@@ -86,6 +96,7 @@ mod tests {
         let first = Lock::try_take(&path, now).unwrap().unwrap();
         assert!(Lock::is_held(&path));
         let holder = Lock::try_take(&path, now).unwrap().unwrap_err();
+        assert_eq!(Lock::holder(&path), holder);
         let error = Lock::busy("data", holder.as_ref()).to_string();
         let pid = std::process::id();
         assert!(
@@ -93,7 +104,7 @@ mod tests {
             "{error}"
         );
         drop(first);
-        assert!(!Lock::is_held(&path));
+        assert!(!Lock::is_held(&path) && Lock::holder(&path).is_none());
         assert!(Lock::try_take(&path, now).unwrap().is_ok(), "what is left of the file blocks nobody");
     }
 }

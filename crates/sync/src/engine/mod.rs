@@ -31,9 +31,8 @@ use self::engine::{Engine, Progress, Tally};
 use self::handle::Handle;
 use self::job::Work;
 use self::landing::Shore;
-use self::lock::Lock;
 use self::turns::Turns;
-use crate::coverage::DayState;
+use crate::coverage::{Coverage, DayState};
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{JobSpec, Ledger, LedgerJob, RunTotals, Stage};
 use crate::plan::{SyncPlan, SyncSettings};
@@ -41,7 +40,10 @@ use crate::raw::RawStore;
 use crate::slots::Slots;
 
 pub use events::{Origin as JobOrigin, SyncEvent, SyncObserver};
+pub(crate) use lock::Lock;
+
 pub use history::{History, history};
+pub use lock::Holder;
 pub use options::{KeepRaw, SyncOptions};
 pub use place::StatePlace;
 pub use rebuild::{Before, NotCovered, Rebuilt, rebuild};
@@ -178,7 +180,11 @@ async fn rounds(
         as_if.extend(open.iter().map(LedgerJob::as_if_delivered));
         let mut settings = settings.clone();
         settings.future_dates &= !engine.future_is_refused();
-        let plan = SyncPlan::new(&as_if, &attempts, &settings, engine.options.now())?;
+        let now = engine.options.now();
+        let mut plan = SyncPlan::new(&as_if, &attempts, &settings, now)?;
+        if !open.is_empty() {
+            plan.set_watermark(Coverage::of(deliveries, &attempts, &settings, now).watermark());
+        }
         let mut work: Vec<Work> = open
             .into_iter()
             .filter(|job| !progress.tried_open.contains(&job.id) && !progress.tried.contains(&job.spec))

@@ -108,7 +108,7 @@ impl SyncPlan {
         needed: impl FnMut(&PlannedJob) -> bool,
     ) {
         self.jobs.retain(needed);
-        let watermark = self.coverage.watermark();
+        let watermark = self.watermark();
         self.proof = SyncProof::of(deliveries, &self.jobs, &self.settings, watermark, self.last, now);
     }
 
@@ -122,9 +122,14 @@ impl SyncPlan {
         self.jobs.is_empty()
     }
 
+    /// Some of the deliveries that it was made from are still to come, and this is the watermark without them.
+    pub(crate) fn set_watermark(&mut self, watermark: Option<Date>) {
+        self.proof.watermark_before = watermark;
+    }
+
     /// The watermark as it stands.
     pub fn watermark(&self) -> Option<Date> {
-        self.coverage.watermark()
+        self.proof.watermark_before
     }
 
     /// The watermark once every job of the plan has been delivered.
