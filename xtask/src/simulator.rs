@@ -52,6 +52,16 @@ impl Simulator {
         command
     }
 
+    /// The same without a limit on its requests, whose configuration is written into a folder.
+    pub(crate) fn hasty_client(&self, binary: &Path, now: &str, folder: &Path) -> Result<Command, String> {
+        let path = folder.join("backstory.toml");
+        std::fs::write(&path, "[limits]\nrequests_per_second = 1000\n")
+            .map_err(|error| format!("can't write {}: {error}", path.display()))?;
+        let mut command = self.client(binary, now);
+        command.arg("--config").arg(path);
+        Ok(command)
+    }
+
     /// What one of the simulator's own paths answers.
     pub(crate) fn get(&self, path: &str) -> Result<Value, String> {
         self.ask(&format!("GET {path} HTTP/1.0\r\nHost: sim\r\n\r\n"))

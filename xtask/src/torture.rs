@@ -144,14 +144,15 @@ impl Torture {
         Simulator::start(&self.binary, &world)
     }
 
-    fn sync(&self, simulator: &Simulator, lake: &Path) -> Command {
-        let mut sync = simulator.client(&self.binary, NOW);
+    fn sync(&self, simulator: &Simulator, lake: &Path) -> Result<Command, String> {
+        // Most of the time would be waiting for the next request, where nothing can go wrong.
+        let mut sync = simulator.hasty_client(&self.binary, NOW, &self.folder)?;
         sync.args(["sync", "--quiet", "--since", SINCE, "--list-lag", "500ms", "--to"])
             .arg(lake)
             .env_remove("BACKSTORY_FAIL_AT")
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        sync
+        Ok(sync)
     }
 
     fn reference(&self) -> Result<Reference, String> {
@@ -171,7 +172,7 @@ impl Torture {
         let simulator = self.simulator()?;
         let lake = self.folder.join("killed");
         let _ = std::fs::remove_dir_all(&lake);
-        let hit = kill(&mut self.sync(&simulator, &lake))?;
+        let hit = kill(&mut self.sync(&simulator, &lake)?)?;
         self.to_the_end(&simulator, &lake, what)?;
         let hashes = self.hashes(&simulator, &lake)?;
         if hashes != reference.hashes {
@@ -183,7 +184,7 @@ impl Torture {
 
     fn to_the_end(&self, simulator: &Simulator, lake: &Path, what: &str) -> Result<(), String> {
         let status =
-            self.sync(simulator, lake).status().map_err(|error| format!("can't run a sync: {error}"))?;
+            self.sync(simulator, lake)?.status().map_err(|error| format!("can't run a sync: {error}"))?;
         if status.success() {
             Ok(())
         } else {
