@@ -340,7 +340,9 @@ async fn a_partial_file_outlives_a_failure_to_reach_the_server() {
     let folder = TempDir::new().unwrap();
     leave_partial(&folder).await;
     let down = ScriptedService::answering(|_, _| Scripted::fail_before_send());
-    download(&down).resume(Resume::IfRange).to_file(target(&folder)).await.unwrap_err();
+    let error = download(&down).resume(Resume::IfRange).to_file(target(&folder)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Connect);
+    assert!(error.to_string().contains("failed after 28 bytes; 5 restarts in a row"), "{error}");
     assert_eq!(go_on(&folder, &ranged(TEXT.into(), "\"v1\"", None)).await.as_deref(), Some("bytes=28-"));
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::doubles::{Server, Vault, bearer, issued, reply};
-use backstory_auth::{Authorised, Error, ErrorKind, FixedToken, TokenCache, TokenSource as _};
+use backstory_auth::{Authorised, Error, ErrorKind, FixedToken, TokenCache, TokenSource};
 use backstory_transport::{
     CallClass, Error as TransportError, ErrorKind as TransportErrorKind, HttpService, Request, Response,
 };
@@ -76,6 +76,21 @@ async fn a_401_before_expiry_refreshes_exactly_once_however_many_calls_saw_it() 
         assert!(outcomes.await.into_iter().all(|status| status.unwrap() == 200));
         assert_eq!(vault.asked(), 1 + death);
         assert_eq!(server.asked(), 1 + death * 2_000);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_shared_heals_as_often_as_the_cache_itself() {
+    let taken = Arc::new(Mutex::new(String::new()));
+    let (server, vault) = (server_of(&taken), vault_for(&taken));
+    let shared: Arc<dyn TokenSource> = Arc::new(TokenCache::new(vault.clone()));
+    let calls = Authorised::new(server, shared);
+    calls.send(get("/rows")).await.unwrap();
+    // Each token has opened something, so that each may be replaced at once.
+    for death in 1..=4 {
+        *taken.lock().unwrap() = "none".to_owned();
+        assert_eq!(calls.send(get("/rows")).await.unwrap().status(), 200);
+        assert_eq!(vault.asked(), 1 + death);
     }
 }
 
