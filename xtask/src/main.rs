@@ -1,5 +1,7 @@
 //! `cargo xtask <task>`: the workspace's own tasks, one module each. No crate of the workspace depends on them.
 
+#![forbid(unsafe_code)]
+
 mod bench;
 mod codegen;
 mod release;

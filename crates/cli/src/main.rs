@@ -1,6 +1,6 @@
 //! The `backstory` binary: reads the command line, runs one command, and ends with an exit code that tells the truth.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod args;
@@ -10,6 +10,7 @@ mod coverage_map;
 mod destination;
 mod duration;
 mod exit;
+mod heap;
 mod interrupt;
 mod logging;
 mod output;
@@ -28,6 +29,7 @@ use crate::exit::{Exit, Failure};
 use crate::settings::Environment;
 
 fn main() -> ExitCode {
+    heap::share_between_threads();
     let cli = Cli::parse();
     let environment = Environment::of_process();
     logging::start(&cli.common, &environment);
