@@ -76,9 +76,14 @@ impl BlockCutter {
         mut bytes: Vec<u8>,
         mut read: impl FnMut(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<Option<Block>, Error> {
-        bytes.clear();
-        bytes.append(&mut self.rest);
-        self.read_to(&mut bytes, self.block_bytes, &mut read)?;
+        // What is left in the buffer is overwritten, which is quicker than to fill it with zeros first.
+        let had = self.rest.len();
+        if bytes.len() < had {
+            bytes.resize(had, 0);
+        }
+        bytes[..had].copy_from_slice(&self.rest);
+        self.rest.clear();
+        self.read_to(&mut bytes, had, self.block_bytes, &mut read)?;
         if bytes.is_empty() {
             return Ok(None);
         }
@@ -88,6 +93,19 @@ impl BlockCutter {
             ends = ends.beginning_at(MARK.len());
         }
         let (mut end, mut rows, mut rows_are_left) = (0, 0, true);
+        if self.csv.is_none() && !self.ended && bytes.len() == self.block_bytes {
+            let lines = memchr::memchr_iter(b'\n', &bytes).count();
+            if lines <= MAX_ROWS
+                && let Some(newline) = memchr::memrchr(b'\n', &bytes)
+            {
+                // As nearly always: there is no need to find the others.
+                self.next.byte += newline as u64 + 1;
+                self.next.line += lines as u64;
+                self.rest.extend_from_slice(&bytes[newline + 1..]);
+                bytes.truncate(newline + 1);
+                return Ok(Some(Block { start, bytes, is_cut_short: false, csv: None }));
+            }
+        }
         while rows < MAX_ROWS {
             match ends.next(&bytes, self.ended) {
                 // A long row in front may have brought more than a block.
@@ -124,20 +142,21 @@ impl BlockCutter {
         self.next.line += memchr::memchr_iter(b'\n', bytes).count() as u64;
     }
 
+    /// Reads until there are `len` bytes, of which there are `had`.
     fn read_to(
         &mut self,
         bytes: &mut Vec<u8>,
+        had: usize,
         len: usize,
         read: &mut impl FnMut(&mut [u8]) -> Result<usize, Error>,
     ) -> Result<(), Error> {
-        let had = bytes.len();
-        if self.ended || had >= len {
-            return Ok(());
+        let mut have = had;
+        if !self.ended && had < len {
+            bytes.resize(len, 0);
+            have += read(&mut bytes[had..])?;
+            self.ended = have < len;
         }
-        bytes.resize(len, 0);
-        let got = read(&mut bytes[had..])?;
-        self.ended = had + got < len;
-        bytes.truncate(had + got);
+        bytes.truncate(have);
         Ok(())
     }
 
@@ -153,7 +172,7 @@ impl BlockCutter {
         let mut passed = 0;
         loop {
             let from = bytes.len();
-            self.read_to(bytes, from + PIECE, read)?;
+            self.read_to(bytes, from, from + PIECE, read)?;
             let found = ends.next(bytes, self.ended);
             if found.is_none() && !self.ended {
                 let forgotten = ends.forget_behind(enough);

@@ -12,20 +12,43 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 
 use super::compression::Compressor;
+use super::dictionary::Dictionary;
 use super::leaf::{BLOOM_FALSE_POSITIVES, Leaf, Range, Values};
 use super::{EncodedColumn, failed};
 use crate::error::Error;
 
 /// Longer texts are not taken into statistics.
 const STATISTICS_BYTES: usize = 64;
+/// Room for a page's header, and for a dictionary; if it isn't enough there will be more.
+const PAGE_HEADER: usize = 32;
+const DICTIONARY_ROOM: usize = 256;
+
+/// A text that is compared by its first eight bytes, which nearly always suffices, before a call compares all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sorted<'d> {
+    beginning: [u8; 8],
+    text: &'d [u8],
+}
+
+impl<'d> Sorted<'d> {
+    fn of(text: &'d [u8]) -> Self {
+        let mut beginning = [0; 8];
+        match text.first_chunk() {
+            Some(first) => beginning = *first,
+            None => beginning[..text.len()].copy_from_slice(text),
+        }
+        Self { beginning, text }
+    }
+}
 
 impl Leaf {
     /// Ends the chunk: its bytes, and what the footer says of it. The leaf goes on empty.
     pub(crate) fn finish(&mut self, compressor: &mut Compressor) -> Result<EncodedColumn, Error> {
         self.end_page(compressor)?;
-        let done = std::mem::replace(self, Self::new(Arc::clone(&self.plan)));
+        let next = self.successor();
+        let done = std::mem::replace(self, next);
         let statistics = done.statistics();
-        let mut sink = TrackedWrite::new(Vec::new());
+        let mut sink = TrackedWrite::new(Vec::with_capacity(done.compressed_len()));
         let mut writer = SerializedPageWriter::new(&mut sink);
         let mut encodings = done.encodings;
         let mut uncompressed = 0;
@@ -88,9 +111,10 @@ impl Leaf {
             (Type::INT64, Range::Integers(least, greatest)) => {
                 Statistics::Int64(ValueStatistics::new(Some(least), Some(greatest), None, nulls, false))
             }
-            (Type::INT64, _) => match self
-                .dictionary_range(|value| Some(i64::from_le_bytes(*value.first_chunk::<8>()?)))
-            {
+            (Type::INT64, _) => match self.whole_dictionary().and_then(|dictionary| {
+                let integer = |number| dictionary.value(number).first_chunk().copied().unwrap_or_default();
+                dictionary.range(|number| i64::from_le_bytes(integer(number)))
+            }) {
                 Some((least, greatest)) => {
                     Statistics::Int64(ValueStatistics::new(Some(least), Some(greatest), None, nulls, false))
                 }
@@ -111,12 +135,13 @@ impl Leaf {
             _ => {
                 let short = |value: &[u8]| value.len() <= STATISTICS_BYTES;
                 let range = self
-                    .dictionary_range(|value| Some(value.to_vec()))
-                    .filter(|(least, greatest)| short(least) && short(greatest));
+                    .whole_dictionary()
+                    .and_then(|dictionary| dictionary.range(|number| Sorted::of(dictionary.value(number))))
+                    .filter(|(least, greatest)| short(least.text) && short(greatest.text));
                 let (least, greatest) = range.unzip();
                 Statistics::ByteArray(ValueStatistics::new(
-                    least.map(ByteArray::from),
-                    greatest.map(ByteArray::from),
+                    least.map(|least| ByteArray::from(least.text.to_vec())),
+                    greatest.map(|greatest| ByteArray::from(greatest.text.to_vec())),
                     None,
                     nulls,
                     false,
@@ -125,10 +150,17 @@ impl Leaf {
         }
     }
 
-    /// The range of the values of a dictionary that was never given up.
-    fn dictionary_range<'d, V: Ord>(&'d self, read: impl Fn(&'d [u8]) -> Option<V>) -> Option<(V, V)> {
-        let Values::Dictionary { dictionary, .. } = &self.values else { return None };
-        let least = dictionary.values().filter_map(&read).min()?;
-        Some((least, dictionary.values().filter_map(&read).max()?))
+    /// About how many bytes the chunk will have.
+    fn compressed_len(&self) -> usize {
+        let pages = self.pages.iter().map(|page| page.compressed_size() + PAGE_HEADER);
+        pages.sum::<usize>() + DICTIONARY_ROOM
+    }
+
+    /// The dictionary of all values, unless one was given up.
+    fn whole_dictionary(&self) -> Option<&Dictionary> {
+        match &self.values {
+            Values::Dictionary { dictionary, .. } => Some(dictionary),
+            _ => None,
+        }
     }
 }

@@ -8,6 +8,8 @@ use crate::error::{Error, ErrorKind};
 pub(crate) struct Compressor {
     codec: Codec,
     out: Vec<u8>,
+    /// Where pages are put together.
+    page: Vec<u8>,
 }
 
 enum Codec {
@@ -28,7 +30,18 @@ impl Compressor {
                 return Err(Error::new(ErrorKind::Format, format!("pages can't be compressed by {other}")));
             }
         };
-        Ok(Self { codec, out: Vec::new() })
+        Ok(Self { codec, out: Vec::new(), page: Vec::new() })
+    }
+
+    /// An empty buffer for a page, to be given back with [`keep`](Self::keep).
+    pub(crate) fn page(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.page)
+    }
+
+    /// Keeps the buffer for the next page.
+    pub(crate) fn keep(&mut self, mut page: Vec<u8>) {
+        page.clear();
+        self.page = page;
     }
 
     /// The compressed bytes, until the next call.
@@ -36,15 +49,22 @@ impl Compressor {
         let len = match &mut self.codec {
             Codec::None => return Ok(bytes),
             Codec::Snappy(snappy) => {
-                self.out.resize(snap::raw::max_compress_len(bytes.len()), 0);
+                make_room(&mut self.out, snap::raw::max_compress_len(bytes.len()));
                 snappy.compress(bytes, &mut self.out).map_err(failed)?
             }
             Codec::Zstd(zstd) => {
-                self.out.resize(zstd::zstd_safe::compress_bound(bytes.len()), 0);
+                make_room(&mut self.out, zstd::zstd_safe::compress_bound(bytes.len()));
                 zstd.compress_to_buffer(bytes, &mut self.out[..]).map_err(failed)?
             }
         };
         Ok(&self.out[..len])
+    }
+}
+
+/// Lengthens the buffer if it is too short; what is in it will be overwritten.
+fn make_room(buffer: &mut Vec<u8>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
     }
 }
 

@@ -25,6 +25,53 @@ pub(crate) fn encode<T: Copy + PartialEq + Into<u32>>(values: &[T], width: u32, 
     }
 }
 
+/// Appends levels, which are of at most seven bits, as [`encode`] would; eight at a time, in a word.
+pub(crate) fn encode_levels(levels: &[u8], width: u32, out: &mut Vec<u8>) {
+    let mut left = levels;
+    while let Some(group) = left.first_chunk() {
+        let (groups, rest) = left.as_chunks();
+        if is_run(group) {
+            let whole = 8 * groups.iter().take_while(|&other| other == group).count();
+            let more = left[whole..].iter().take_while(|&level| *level == group[0]).count();
+            write_varint(((whole + more) as u64) << 1, out);
+            out.push(group[0]);
+            left = &left[whole + more..];
+            continue;
+        }
+        let packed = 1 + groups[1..].iter().take_while(|group| !is_run(group)).count();
+        // The last group of all may be a part of one.
+        let rest = if packed == groups.len() { rest } else { &[] };
+        write_varint(((packed + usize::from(!rest.is_empty())) as u64) << 1 | 1, out);
+        for group in &groups[..packed] {
+            pack_levels(u64::from_le_bytes(*group), width, out);
+        }
+        if !rest.is_empty() {
+            pack_levels(part(rest), width, out);
+        }
+        left = &left[packed * 8 + rest.len()..];
+    }
+    if !left.is_empty() {
+        write_varint(1 << 1 | 1, out);
+        pack_levels(part(left), width, out);
+    }
+}
+
+fn is_run(group: &[u8; 8]) -> bool {
+    u64::from_le_bytes(*group) == u64::from_le_bytes([group[0]; 8])
+}
+
+/// Eight levels of which some are missing.
+fn part(levels: &[u8]) -> u64 {
+    levels.iter().rev().fold(0, |word, &level| word << 8 | u64::from(level))
+}
+
+/// Packs eight levels, the lowest byte first, as densely as their width allows.
+#[inline]
+fn pack_levels(word: u64, width: u32, out: &mut Vec<u8>) {
+    let packed = (0..8).fold(0, |packed, at| packed | (word >> (8 * at) & 0xff) << (width * at));
+    out.extend_from_slice(&packed.to_le_bytes()[..width as usize]);
+}
+
 fn run_len<T: Copy + PartialEq>(values: &[T]) -> usize {
     let first = values[0];
     values.iter().position(|&value| value != first).unwrap_or(values.len())
@@ -141,6 +188,19 @@ mod tests {
             let mut bytes = Vec::new();
             encode(&values, width, &mut bytes);
             prop_assert_eq!(decode(&bytes, width, values.len()), values);
+        }
+
+        #[test]
+        fn levels_are_encoded_as_all_numbers_are(
+            runs in prop::collection::vec((any::<u8>(), prop_oneof![1_usize..4, 5..40_usize]), 0..20),
+            width in 1_u32..=7,
+        ) {
+            let runs = runs.iter().flat_map(|&(value, len)| std::iter::repeat_n(value >> (8 - width), len));
+            let levels: Vec<u8> = runs.collect();
+            let (mut quick, mut plain) = (Vec::new(), Vec::new());
+            encode_levels(&levels, width, &mut quick);
+            encode(&levels, width, &mut plain);
+            prop_assert_eq!(quick, plain);
         }
     }
 }

@@ -24,6 +24,8 @@ const PAGE_BYTES: usize = 256 << 10;
 const PAGE_VALUES: usize = 20_000;
 /// A dictionary beyond this size is given up.
 const DICTIONARY_BYTES: usize = 2 << 20;
+/// For so many row groups no dictionary is tried where one hasn't paid for a single page.
+const PAUSE: u32 = 15;
 /// What the Bloom filter of a row group is made for; it is folded to what the row group turns out to need.
 const BLOOM_VALUES: u64 = 1 << 16;
 pub(crate) const BLOOM_FALSE_POSITIVES: f64 = 0.01;
@@ -43,6 +45,8 @@ pub(crate) struct Leaf {
     pub(crate) present: u64,
     pub(crate) range: Range,
     pub(crate) bloom_filter: Option<Sbbf>,
+    /// For how many row groups, this one included, no dictionary is tried, since the last one didn't pay at all.
+    pause: u32,
 }
 
 /// The values of the page under way.
@@ -101,7 +105,33 @@ impl Leaf {
             present: 0,
             range: Range::Unknown,
             bloom_filter: None,
+            pause: 0,
         }
+    }
+
+    /// The leaf of the next row group. It takes over the buffers, and what has been learned of the column.
+    pub(crate) fn successor(&mut self) -> Self {
+        let mut next = Self::new(Arc::clone(&self.plan));
+        next.definition = std::mem::take(&mut self.definition);
+        next.repetition = std::mem::take(&mut self.repetition);
+        let never_paid = self.plan.method == Method::Dictionary && self.retired.is_none();
+        next.values = match &mut self.values {
+            Values::Dictionary { dictionary, numbers } => {
+                Values::Dictionary { dictionary: dictionary.successor(), numbers: std::mem::take(numbers) }
+            }
+            Values::Plain(bytes) if never_paid && self.pause != 1 => {
+                next.pause = self.pause.checked_sub(1).unwrap_or(PAUSE);
+                Values::Plain(std::mem::take(bytes))
+            }
+            Values::Plain(_) if self.plan.method == Method::Dictionary => return next,
+            Values::Plain(bytes) => Values::Plain(std::mem::take(bytes)),
+            Values::Texts { bytes, ends } => {
+                Values::Texts { bytes: std::mem::take(bytes), ends: std::mem::take(ends) }
+            }
+            Values::Integers(values, width) => Values::Integers(std::mem::take(values), *width),
+            Values::Bits { bytes, .. } => Values::Bits { bytes: std::mem::take(bytes), len: 0 },
+        };
+        next
     }
 
     /// Takes in a column of a batch.
@@ -228,7 +258,7 @@ impl Leaf {
         if slots == 0 {
             return Ok(());
         }
-        let mut body = Vec::with_capacity(self.values.bytes() + slots / 4 + 64);
+        let mut body = compressor.page();
         write_levels(&self.repetition, self.plan.column.max_rep_level(), &mut body);
         write_levels(&self.definition, self.plan.column.max_def_level(), &mut body);
         self.give_up_dictionary_that_does_not_pay();
@@ -246,6 +276,7 @@ impl Leaf {
             statistics: None,
         };
         self.pages.push(CompressedPage::new(page, body.len()));
+        compressor.keep(body);
         self.definition.clear();
         self.repetition.clear();
         Ok(())
@@ -273,13 +304,15 @@ impl Leaf {
             }
             Values::Integers(values, width) => {
                 self.present += values.len() as u64;
-                for &value in values.iter() {
-                    self.range = match self.range {
-                        Range::Integers(least, greatest) => {
-                            Range::Integers(least.min(value), greatest.max(value))
-                        }
-                        _ => Range::Integers(value, value),
+                if let Some(&first) = values.first() {
+                    let (least, greatest) = match self.range {
+                        Range::Integers(least, greatest) => (least, greatest),
+                        _ => (first, first),
                     };
+                    let widen =
+                        |(least, greatest): (i64, i64), &value: &i64| (least.min(value), greatest.max(value));
+                    let (least, greatest) = values.iter().fold((least, greatest), widen);
+                    self.range = Range::Integers(least, greatest);
                 }
                 delta::encode_integers(values, *width, body);
                 values.clear();
@@ -334,7 +367,7 @@ fn write_levels(levels: &[u8], max: i16, body: &mut Vec<u8>) {
     }
     let len_at = body.len();
     body.extend_from_slice(&[0; 4]);
-    hybrid::encode(levels, hybrid::bit_width(max as u64), body);
+    hybrid::encode_levels(levels, hybrid::bit_width(max as u64), body);
     let len = (body.len() - len_at - 4) as u32;
     body[len_at..len_at + 4].copy_from_slice(&len.to_le_bytes());
 }

@@ -19,12 +19,15 @@ pub(crate) struct Levels {
     has_row: u8,
     /// The row of the first of them.
     first_row: usize,
+    /// Whether each value has a row, as far as this column goes, as when no list is empty and no struct null.
+    all_present: bool,
 }
 
 impl Levels {
     /// The levels of a table's rows.
     pub(crate) fn of_rows(rows: usize) -> Self {
-        Self { definition: vec![0; rows], repetition: Vec::new(), present: 0, has_row: 0, first_row: 0 }
+        let (definition, repetition) = (vec![0; rows], Vec::new());
+        Self { definition, repetition, present: 0, has_row: 0, first_row: 0, all_present: true }
     }
 
     pub(crate) fn repetition(&self) -> &[u8] {
@@ -35,13 +38,10 @@ impl Levels {
     pub(crate) fn inside_struct(&self, array: &ArrayRef, nullable: bool) -> Self {
         let mut definition = Vec::with_capacity(self.definition.len());
         self.each(array.nulls(), array.len(), nullable, &mut definition, |_| {});
-        Self {
-            definition,
-            repetition: self.repetition.clone(),
-            present: self.present + u8::from(nullable),
-            has_row: self.has_row,
-            first_row: self.first_row,
-        }
+        let present = self.present + u8::from(nullable);
+        let all_present = definition.iter().all(|&level| level == present);
+        let (repetition, has_row, first_row) = (self.repetition.clone(), self.has_row, self.first_row);
+        Self { definition, repetition, present, has_row, first_row, all_present }
     }
 
     /// The levels of a list's elements.
@@ -74,7 +74,9 @@ impl Levels {
                 repetition.resize(repetition.len() + len - 1, 1);
             }
         }
-        Ok(Self { definition, repetition, present, has_row: present, first_row: offsets[0] as usize })
+        let all_present = definition.iter().all(|&level| level == present);
+        let first_row = offsets[0] as usize;
+        Ok(Self { definition, repetition, present, has_row: present, first_row, all_present })
     }
 
     /// Appends the levels of a column inside, and calls back for the row of each value that is there.
@@ -88,20 +90,22 @@ impl Levels {
         mut present: impl FnMut(usize),
     ) {
         let step = u8::from(nullable);
-        if self.present == 0 {
-            // Columns of the table itself: each row is there.
+        let len = self.definition.len();
+        let nulls = nulls.filter(|nulls| nulls.null_count() > 0);
+        if nulls.is_some_and(|nulls| nulls.null_count() == rows) {
+            definition.extend_from_slice(&self.definition);
+            return;
+        }
+        if self.all_present && self.first_row == 0 && len == rows {
             match nulls {
                 None => {
-                    definition.resize(definition.len() + rows, step);
-                    (0..rows).for_each(present);
+                    definition.resize(definition.len() + len, self.present + step);
+                    (0..len).for_each(present);
                 }
-                Some(nulls) => definition.extend((0..rows).map(|row| {
-                    let valid = nulls.is_valid(row);
-                    if valid {
-                        present(row);
-                    }
-                    u8::from(valid)
-                })),
+                Some(nulls) => {
+                    definition.extend(nulls.iter().map(|valid| self.present + u8::from(valid)));
+                    nulls.valid_indices().for_each(present);
+                }
             }
             return;
         }
