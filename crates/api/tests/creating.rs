@@ -99,6 +99,17 @@ async fn patience_with_a_full_queue_ends_at_its_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn at_the_deadline_itself_a_full_queue_is_asked_once_more() {
+    let full = || refusal(429, "TooManyRequestsException", "queue full");
+    for (deadline, settled) in [(1_000, true), (999, false)] {
+        let service = ScriptedService::new([full(), json(200, &job("1", "Queued"))]);
+        let patience = WaitPolicy::default().with_deadline(Some(Duration::from_millis(deadline)));
+        let started = client(&service).activities().export(range()).start_with(&patience).await;
+        assert_eq!(started.is_ok(), settled, "{deadline}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_range_that_the_service_refuses_is_no_full_queue() {
     let service =
         ScriptedService::new([refusal(400, "BadRequestException", "Date range exceeds the maximum")]);

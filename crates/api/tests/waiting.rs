@@ -177,6 +177,20 @@ async fn a_job_that_never_tells_its_state_is_given_up_after_the_grace_with_its_i
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_that_was_attached_to_may_lack_its_state_for_two_minutes_and_no_longer() {
+    // Asked about at 0, 60, 120 and 180 s.
+    for (stateless, told) in [(3, true), (4, false)] {
+        let service = ScriptedService::answering(move |_, nth| match nth {
+            nth if nth < stateless => json(200, r#"{"job_id":"5"}"#),
+            _ => json(200, &job("5", "Completed")),
+        });
+        let policy = WaitPolicy::default().with_first_poll(Duration::from_secs(60));
+        let waited = client(&service).activities().job("5").wait_with(&policy, |_| {}).await;
+        assert_eq!(waited.is_ok(), told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn polls_that_fail_until_the_deadline_end_in_it_with_the_id_and_the_cause() {
     let service = ScriptedService::answering(|_, _| Scripted::fail_after_send());
     let policy = WaitPolicy::default().with_deadline(Some(Duration::from_secs(30)));
