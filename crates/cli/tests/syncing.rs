@@ -241,10 +241,10 @@ fn one_that_keeps_running_syncs_again_and_ends_when_it_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
     let mut command = sync(&service, &lake);
-    command.args(["--since", "2026-06-01", "--resources", "activities", "--every", "50ms", "--log-json"]);
+    command.args(["--since", "2026-06-01", "--resources", "activities", "--every", "1s", "--log-json"]);
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
-    for _ in 0..3 {
+    for _ in 0..2 {
         lines.find(|line| line.contains(r#""event":"ended""#)).unwrap();
     }
     let told = Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
@@ -252,4 +252,5 @@ fn one_that_keeps_running_syncs_again_and_ends_when_it_is_told_to() {
     let rest: Vec<String> = lines.collect();
     assert_eq!(process.wait().unwrap().code(), Some(130));
     assert!(rest.last().unwrap().contains("run the same command again"), "{rest:?}");
+    run(sync(&service, &lake).args(["--every", "0s"])).ended_with(2).error_says("too short");
 }

@@ -46,8 +46,8 @@ pub(crate) struct SyncArgs {
     /// Wait for another run that holds the destination, instead of ending
     #[arg(long)]
     wait: bool,
-    /// Keep running, and sync every so often
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    /// Keep running, and sync every so often, such as 1h
+    #[arg(long, value_name = "DURATION", value_parser = every)]
     every: Option<Duration>,
     /// Tell each step as one JSON object a line, on stderr
     #[arg(long)]
@@ -65,6 +65,15 @@ fn keep_raw(text: &str) -> Result<KeepRaw, String> {
             .map(|time| KeepRaw::For(SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX)))
             .map_err(|_| format!("`{text}` is neither forever, nor none, nor a time such as 90d")),
     }
+}
+
+/// Without a pause, the service would be asked without end.
+fn every(text: &str) -> Result<Duration, String> {
+    let every = duration::parse(text)?;
+    if every < Duration::from_secs(1) {
+        return Err(format!("`{text}` is too short: a pause of 1s is the least, and 1h is usual"));
+    }
+    Ok(every)
 }
 
 pub(crate) async fn run(

@@ -25,7 +25,7 @@ pub(crate) struct State {
     pub(crate) contacts: Contacts,
     /// Files that a base stands in for, and since when.
     pub(crate) superseded: Vec<(Arc<DataFile>, Timestamp)>,
-    /// Files that count for nothing now, and why.
+    /// Files that count for nothing now: why, and what to do.
     pub(crate) idle: Vec<(Arc<DataFile>, String)>,
     pub(crate) strangers: Vec<(PathBuf, String)>,
     /// The greatest number of any generation of which there is a file.
@@ -128,7 +128,7 @@ impl State {
             return HashMap::new();
         };
         for broken in bases.drain(at + 1..) {
-            let why = "belongs to a base generation of which files are missing";
+            let why = "belongs to a base generation of which files are missing; an earlier one counts, so move it out";
             self.idle.extend(broken.files.into_iter().map(|file| (file, why.to_owned())));
         }
         let Some(base) = bases.pop() else { return HashMap::new() };
@@ -165,7 +165,10 @@ impl State {
             let key = (record.delivery.resource.as_str(), record.delivery.job_id.clone());
             let job = jobs.entry(key).or_default();
             if let Some(first) = job.get(&fragment) {
-                let why = format!("holds the same fragment as {}", first.path.display());
+                let why = format!(
+                    "holds the same fragment as {}; only one of them counts, so move it out",
+                    first.path.display()
+                );
                 self.idle.push((file, why));
             } else {
                 job.insert(fragment, file);
@@ -180,7 +183,7 @@ impl State {
                 file.part().is_some_and(|record| record.delivery.fragments == delivery.fragments)
                     && fragment_of(file).is_some_and(|fragment| fragment < delivery.fragments)
             });
-            let why = "holds a fragment of an earlier division of its job's result";
+            let why = "holds a fragment of an earlier division of its job's result; it doesn't count, so move it out";
             self.idle.extend(odd.into_iter().map(|file| (file, why.to_owned())));
             let parts = files.iter().filter_map(|file| file.part()).flat_map(|record| record.parts.clone());
             let record = DeliveryRecord::new(delivery, parts.collect());
@@ -188,7 +191,7 @@ impl State {
                 whole.push(Job { record, files });
             } else {
                 let why = format!(
-                    "holds a fragment of job {}, of which only {} of {} fragments are there",
+                    "holds a fragment of job {}, of which only {} of {} fragments are there; its rows don't count until a sync has brought the rest",
                     record.delivery.job_id,
                     record.parts.len(),
                     record.delivery.fragments
@@ -208,7 +211,13 @@ impl Base {
         files.dedup_by(|file, before| {
             let is_copy = number(file) == number(before);
             if is_copy {
-                idle.push((Arc::clone(file), format!("is a copy of {}", before.path.display())));
+                idle.push((
+                    Arc::clone(file),
+                    format!(
+                        "is a copy of {}; only one of them counts, so move it out",
+                        before.path.display()
+                    ),
+                ));
             }
             is_copy
         });

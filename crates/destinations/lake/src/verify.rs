@@ -27,8 +27,7 @@ pub(crate) fn verify(state: &State) -> Result<Vec<Finding>, Error> {
         findings.push(Finding::new(path, format!("{why}; the lake doesn't count it, so move it out")));
     }
     for (file, why) in &state.idle {
-        let problem = format!("{why}; its rows don't count until a sync has brought the rest");
-        findings.push(of_job(Finding::new(&file.path, problem), file));
+        findings.push(of_job(Finding::new(&file.path, why), file));
     }
     if let Some(base) = state.activities.base.as_ref().filter(|base| !base.is_complete) {
         let problem = format!(

@@ -119,11 +119,29 @@ fn a_compacted_lake_holds_the_same_and_goes_on() {
     // Readers of the first state have a day; then only the base is left.
     lake.settle(at("2026-11-16T23:59:59Z")).unwrap();
     assert!(names(folder.path()).len() > 2);
+    assert_eq!(lake.thinned().unwrap(), []);
     lake.settle(at("2026-11-17T00:00:00Z")).unwrap();
     assert_eq!(names(folder.path()), ["activities/base/000002/0000-of-0001.parquet"]);
     assert_eq!((digest(&lake), lake.tables().unwrap()), before);
     assert_eq!(Lake::open(folder.path()).unwrap().deliveries().unwrap().len(), 4);
     assert_eq!(lake.history("u8").unwrap().len(), 1);
+    assert_eq!(lake.thinned().unwrap().len(), 4, "of these, only current rows are left");
+}
+
+#[test]
+fn a_copy_of_a_file_counts_for_nothing_and_is_named() {
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    load(&lake, &delta("17", 6), &[&activity("a", 1, "one")]).unwrap();
+    let before = (digest(&lake), lake.tables().unwrap());
+    let file = data_files(folder.path()).remove(0);
+    let copy = file.with_file_name("copy.parquet");
+    std::fs::copy(&file, &copy).unwrap();
+    assert_eq!((digest(&lake), lake.tables().unwrap()), before);
+    let findings = lake.verify().unwrap();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].problem.ends_with("move it out"), "{findings:?}");
+    assert!([&file, &copy].contains(&&findings[0].what));
 }
 
 #[test]
