@@ -138,7 +138,9 @@ mod tests {
 
     #[test]
     fn paths_follow_the_url_scheme() {
-        let base = BaseUrl::parse("https://api.people.ai/").unwrap();
+        let base = BaseUrl::parse(" https://api.people.ai/ ").unwrap();
+        assert_eq!(base.as_str(), DEFAULT_BASE_URL);
+        assert_eq!(base.uri().unwrap(), DEFAULT_BASE_URL);
         let id = JobId::from("12/../3 4");
         assert_eq!(
             base.jobs(Endpoint::ACTIVITIES).unwrap(),

@@ -217,6 +217,17 @@ async fn an_outage_is_counted_from_the_last_good_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outage_ends_the_wait_as_soon_as_it_is_as_long_as_is_borne() {
+    let service = ScriptedService::answering(|_, _| Scripted::fail_before_send());
+    // Asked about at 0 and at 60 s.
+    let mut policy = WaitPolicy::default().with_first_poll(Duration::from_secs(60));
+    policy.outage = Duration::from_secs(60);
+    let begun = Instant::now();
+    let error = client(&service).activities().job("5").wait_with(&policy, |_| {}).await.unwrap_err();
+    assert_eq!((error.kind(), begun.elapsed().as_secs()), (ErrorKind::Unavailable, 60));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_poll_ends_the_wait_at_once() {
     for (status, kind) in
         [(400, ErrorKind::BadRequest), (403, ErrorKind::Forbidden), (404, ErrorKind::JobNotFound)]
