@@ -242,13 +242,14 @@ impl Bench {
 
     /// The best of five readings of the view.
     fn read(&self, python: &Path, lake: &Path, query: &str) -> Result<f64, String> {
-        let program = "import duckdb, sys, time\nd = duckdb.connect()\nd.execute(open(sys.argv[1]).read())\nbest = 1e9\nfor _ in range(5):\n  t = time.time()\n  d.execute(sys.argv[2]).fetchall()\n  best = min(best, time.time() - t)\nprint(best)";
+        let program = "import duckdb, sys, time\nd = duckdb.connect()\nd.execute('SET enable_progress_bar = false')\nd.execute(open(sys.argv[1]).read())\nbest = 1e9\nfor _ in range(5):\n  t = time.time()\n  d.execute(sys.argv[2]).fetchall()\n  best = min(best, time.time() - t)\nprint(best)";
         let views = lake.join("views.duckdb.sql");
         let output = Command::new(python).args(["-c", program]).arg(views).arg(query).output();
         let output = output.map_err(|error| format!("can't run Python: {error}"))?;
         let text = String::from_utf8_lossy(&output.stdout);
-        text.trim()
-            .parse()
-            .map_err(|_| format!("DuckDB can't read the view: {}", String::from_utf8_lossy(&output.stderr)))
+        text.trim().parse().map_err(|_| {
+            let told = String::from_utf8_lossy(&output.stderr);
+            format!("DuckDB can't read the view: {}: {told}", output.status)
+        })
     }
 }
