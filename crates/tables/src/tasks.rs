@@ -60,6 +60,11 @@ struct Turn {
 /// run out of work; with fewer, threads would meet at the lock too often.
 const LEAVES: usize = 4;
 
+/// How many blocks are decoded before they are encoded: a column's dictionary is bigger than what the processor keeps at
+/// hand while it does other columns, and has to be fetched again for each go. With eight blocks in one, a conversion takes a
+/// tenth less processor time than with one, and ten MiB more.
+const TOGETHER: usize = 8;
+
 /// The tasks. Threads share them.
 pub(crate) struct Tasks {
     state: Mutex<State>,
@@ -288,8 +293,13 @@ impl Tasks {
 }
 
 impl State {
-    /// The next task that somebody can do: to encode, if possible, since that frees memory.
+    /// The next task that somebody can do. Some blocks are decoded before a bundle encodes them all in one go; beyond that,
+    /// encoding comes first, since it frees memory, and whoever finds nothing to encode decodes.
     fn task(&mut self, threads: usize) -> Option<Task> {
+        let waiting = self.decoded.len() + self.decoding;
+        if waiting < TOGETHER && !self.blocks.is_empty() {
+            return self.decode();
+        }
         let State { decoded, turns, .. } = self;
         let free = turns.iter_mut().enumerate().filter(|(_, turn)| turn.bundle.is_some());
         let ready = free.filter(|(_, turn)| decoded.contains_key(&turn.next));
@@ -299,9 +309,10 @@ impl State {
             let blocks = (turn.next..).map_while(|number| decoded.get(&number).cloned()).collect();
             return Some(Task(Kind::Encode { turn: at, bundle, blocks }));
         }
-        if self.decoded.len() + self.decoding > threads {
-            return None;
-        }
+        if waiting < TOGETHER + threads { self.decode() } else { None }
+    }
+
+    fn decode(&mut self) -> Option<Task> {
         let block = self.blocks.pop_front()?;
         self.decoding += 1;
         Some(Task(Kind::Decode(block)))
@@ -315,17 +326,20 @@ impl Bundle {
         blocks: &[Arc<BlockColumns>],
         compressor: &mut Compressor,
     ) -> Result<Vec<(usize, Vec<EncodedColumn>)>, Error> {
-        let mut groups = Vec::new();
-        for block in blocks {
-            for (at, leaf) in self.leaves.iter_mut().enumerate() {
+        let ended = blocks.iter().filter(|block| block.ends_group);
+        let mut groups: Vec<_> = ended.map(|block| (block.group, Vec::new())).collect();
+        for (at, leaf) in self.leaves.iter_mut().enumerate() {
+            let mut ended = groups.iter_mut();
+            for block in blocks {
                 for column in block.batches.iter().filter_map(|batch| batch.get(self.first + at)) {
                     leaf.append(column)?;
                     leaf.end_batch(compressor)?;
                 }
-            }
-            if block.ends_group {
-                let columns = self.leaves.iter_mut().map(|leaf| leaf.finish(compressor));
-                groups.push((block.group, columns.collect::<Result<_, _>>()?));
+                if block.ends_group
+                    && let Some((_, columns)) = ended.next()
+                {
+                    columns.push(leaf.finish(compressor)?);
+                }
             }
         }
         Ok(groups)

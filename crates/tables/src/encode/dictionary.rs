@@ -153,18 +153,17 @@ const GROUP: usize = 16;
 const WARM_FROM: usize = 2_048;
 
 /// Looks values up and appends their numbers: in groups, where the dictionary is bigger than the cache (for people it is,
-/// and that makes look-ups twice as fast), and not at all where a value is the one before it.
+/// and that makes look-ups twice as fast).
 pub(crate) struct Interner<'d, 'v> {
     dictionary: &'d mut Dictionary,
     numbers: &'d mut Vec<u32>,
-    last: Option<(&'v [u8], u32)>,
     group: [&'v [u8]; GROUP],
     len: usize,
 }
 
 impl<'d, 'v> Interner<'d, 'v> {
     pub(crate) fn new(dictionary: &'d mut Dictionary, numbers: &'d mut Vec<u32>) -> Self {
-        Self { dictionary, numbers, last: None, group: [&[]; GROUP], len: 0 }
+        Self { dictionary, numbers, group: [&[]; GROUP], len: 0 }
     }
 
     #[inline]
@@ -177,12 +176,7 @@ impl<'d, 'v> Interner<'d, 'v> {
             }
             return;
         }
-        let number = match self.last {
-            Some((last, number)) if last.len() == value.len() && same(last, value) => number,
-            _ => self.dictionary.intern(value, hash(value)),
-        };
-        self.last = Some((value, number));
-        self.numbers.push(number);
+        self.numbers.push(self.dictionary.intern(value, hash(value)));
     }
 
     /// Looks up what is left.
