@@ -241,7 +241,10 @@ mod tests {
     fn html_is_kept_raw_and_named_as_what_it_is() {
         let page = refusal(504, "<html>\n<body>Gateway\n timed out</body></html>");
         assert!(page.to_string().contains("HTML page"), "{page}");
-        assert!(page.to_string().ends_with("<html> <body>Gateway timed out</body></html>"), "{page}");
+        assert!(
+            page.to_string().ends_with("proxy's: <html> <body>Gateway timed out</body></html>"),
+            "{page}"
+        );
         assert!(page.is_transient());
     }
 
