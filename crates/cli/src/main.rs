@@ -29,7 +29,7 @@ use crate::exit::{Exit, Failure};
 use crate::settings::Environment;
 
 fn main() -> ExitCode {
-    heap::share_between_threads();
+    heap::keep_flat();
     let cli = Cli::parse();
     let environment = Environment::of_process();
     logging::start(&cli.common, &environment);
