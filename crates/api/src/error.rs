@@ -141,10 +141,8 @@ impl Error {
             return Self::from_refusal(operation, refusal.clone());
         }
         if let Some(auth) = backstory_auth::Error::find(&error) {
-            let message = match auth.is_transient() {
-                true => "no token could be had for now",
-                false => "no token could be had",
-            };
+            let for_now = if auth.is_transient() { " for now" } else { "" };
+            let message = format!("no token could be had{for_now}");
             return Self::new(without_token(auth), operation, message).with_source(error);
         }
         let (kind, message) = match error.kind() {

@@ -57,8 +57,8 @@
 //!
 //! A [`Secret`] has no `Display`, a redacted `Debug`, and is zeroed when it goes; so is the body of the token endpoint's
 //! reply. Copies that can't be zeroed are those that are sent: the form with the key pair, and the `Authorization` header,
-//! which is marked as sensitive; and what an HTTP client has in its own buffers. No error, debug print or log of this crate holds any of them, also where a server echoes
-//! what it was sent.
+//! which is marked as sensitive; and what an HTTP client has in its own buffers. No error, debug print or log of this crate
+//! holds any of them, also where a server echoes what it was sent.
 //!
 //! # What this crate does not do
 //!
