@@ -4,6 +4,7 @@ mod memory;
 mod service;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -341,20 +342,23 @@ async fn future_dates_that_are_refused_make_a_plan_without_them() {
     let home = tempfile::tempdir().unwrap();
     let destination = Memory::new(home.path());
     let service = Service::new();
-    service.twist(|request, reply| {
+    // Two jobs are asked for at the same time, and the second is refused when the first refusal is known already.
+    let refused = Arc::new(AtomicU64::new(0));
+    let refusals = Arc::clone(&refused);
+    service.twist(move |request, reply| {
         let body = String::from_utf8_lossy(request.body()).into_owned();
         let end = body.split(r#""end_date":""#).nth(1).map(|rest| rest[..10].to_owned());
         if end.is_some_and(|end| end.as_str() > "2026-03-06") {
-            return Scripted::reply(
-                400,
-                r#"{"error":"BadRequestException","message":"the range lies in the future"}"#,
-            );
+            let before = refusals.fetch_add(1, Ordering::Relaxed);
+            let refusal = r#"{"error":"BadRequestException","message":"the range lies in the future"}"#;
+            return Scripted::reply(400, refusal).after(Duration::from_secs(1 + before));
         }
         reply
     });
     let scripted = service.scripted();
     let report = run(&scripted, &destination, &settings(), &options()).await.unwrap();
     assert!(report.is_complete(), "{report:?}");
+    assert_eq!(refused.load(Ordering::Relaxed), 2, "nothing in the future is asked for once that is refused");
     assert_eq!(report.watermark, Some(date(2026, 3, 5)));
 }
 

@@ -209,7 +209,8 @@ impl Engine<'_> {
     ) -> Step<T> {
         let today = jiff::tz::Offset::UTC.to_datetime(self.server_now()).date();
         let ending = match () {
-            () if spec.window.to > today && !self.future_is_refused() => Ending::FutureRefused,
+            // Another job's refusal may be known already: the plan of the next round has no future, so this ends.
+            () if spec.window.to > today => Ending::FutureRefused,
             () if parameters.range.days() > ALWAYS_LEGAL_DAYS => Ending::TooWide,
             () => return self.give_up(intent.id, Ending::Refused, error).await,
         };
