@@ -338,6 +338,29 @@ async fn a_job_that_runs_too_long_is_given_up_and_still_counts_as_a_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn slots_that_never_become_free_end_the_run_at_its_deadline() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    service.twist(|request, reply| {
+        if request.method() == "GET" && !request.uri().path().ends_with("/jobs") {
+            let id = request.uri().path().rsplit('/').next().unwrap().to_owned();
+            return Scripted::ok(format!(r#"{{"job_id":"{id}","state":"Running"}}"#));
+        }
+        if request.method() == "GET" { Scripted::ok("[]") } else { reply }
+    });
+    let mut options = options();
+    options.wait = options.wait.with_deadline(Some(Duration::from_secs(600)));
+    let mut settings = settings();
+    settings.since = date(2019, 1, 1);
+    let begun = tokio::time::Instant::now();
+    let report = run(&service.scripted(), &destination, &settings, &options).await.unwrap();
+    assert!(!report.is_complete() && report.committed.is_empty(), "{report:?}");
+    assert!(report.failures.iter().all(|failure| failure.error.kind() == ErrorKind::DeadlinePassed));
+    assert!(begun.elapsed() < Duration::from_secs(1_300), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn future_dates_that_are_refused_make_a_plan_without_them() {
     let home = tempfile::tempdir().unwrap();
     let destination = Memory::new(home.path());

@@ -24,7 +24,7 @@ use super::turns::Turns;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{Ending, JobSpec, Ledger};
 use crate::plan::{AttemptOutcome, pieces_after_failure};
-use crate::slots::{Slot, Slots};
+use crate::slots::{NoSlot, Slot, Slots};
 
 /// How often one window is asked for in one run when its job is canceled, its file gone, or its creation lost.
 const MOST_TIMES: usize = 4;
@@ -149,7 +149,8 @@ impl Engine<'_> {
             };
             let error = match reserved {
                 Ok(slot) => return Ok(slot),
-                Err(error) => error,
+                Err(NoSlot::NoList(error)) => error,
+                Err(late @ NoSlot::DeadlinePassed(_)) => return Err(Outcome::Failed(late.into_error())),
             };
             let away = *away_since.get_or_insert_with(Instant::now);
             if !error.is_retryable() || away.elapsed() + pause > self.options.outage {

@@ -99,7 +99,8 @@ pub async fn sync(
         ledger: Arc::new(ledger),
         shore,
         slots: Slots::new(settings.slots, client.clone(), settings.activities, &options.clock)
-            .at_pace(options.wait.first_poll),
+            .at_pace(options.wait.first_poll)
+            .with_deadline(options.wait.deadline),
         slots_policy: settings.slots,
         activity_turns: Turns::new(1),
         contact_turns: Turns::new(1),

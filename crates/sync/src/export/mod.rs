@@ -129,7 +129,8 @@ pub async fn export(
             client.clone(),
             matches!(plan.selection(), Selection::Activities { .. }),
             &options.clock,
-        ),
+        )
+        .with_deadline(options.wait.deadline),
         downloads: Semaphore::new(downloads_at_once(options.format)),
         bad_rows: Arc::new(AtomicU64::new(0)),
     };

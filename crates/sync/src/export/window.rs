@@ -22,7 +22,7 @@ use super::manifest::{JobEntry, WindowEntry};
 use crate::error::{Error, ErrorKind};
 use crate::pipe::pipe;
 use crate::plan::{ContactFilter, Selection};
-use crate::slots::{Request, Slots};
+use crate::slots::{NoSlot, Request, Slots};
 
 /// Pauses while the service says that its queue is full.
 const FIRST_QUEUE_PAUSE: Duration = Duration::from_secs(5);
@@ -201,7 +201,7 @@ async fn create<'s, R: WindowRequest>(
     loop {
         let request = R::slot_request(window, filter);
         let on_wait = |refusal| shared.observer.on_event(Event::WaitingForSlot { window, refusal });
-        let slot = shared.slots.reserve(request, on_wait).await.map_err(Error::from_api)?;
+        let slot = shared.slots.reserve(request, on_wait).await.map_err(NoSlot::into_error)?;
         creations += 1;
         let error = match R::start(shared.client, window, filter, shared.options.wire()).await {
             Ok(job) => {

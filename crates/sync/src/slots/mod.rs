@@ -52,6 +52,34 @@ pub(crate) struct Slots {
     overdue: Mutex<Vec<(Instant, Reservation)>>,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pace: Duration,
+    /// How long there may be no slot before no more is waited for, and since when there has been none.
+    deadline: Option<Duration>,
+    full_since: Mutex<Option<Instant>>,
+}
+
+/// Why there is no slot.
+#[derive(Debug)]
+pub(crate) enum NoSlot {
+    /// The list can't be had, and without it nobody knows what is free.
+    NoList(Error),
+    /// None became free within this time.
+    DeadlinePassed(Duration),
+}
+
+impl NoSlot {
+    pub(crate) fn into_error(self) -> crate::Error {
+        match self {
+            Self::NoList(error) => crate::Error::from_api(error),
+            Self::DeadlinePassed(waited) => {
+                let message = format!(
+                    "no job slot has become free for {:.0} s; the jobs that hold them go on at the service",
+                    waited.as_secs_f64()
+                );
+                crate::Error::new(crate::ErrorKind::DeadlinePassed, message)
+                    .with_hint("run the same command again later, or with a longer --deadline")
+            }
+        }
+    }
 }
 
 impl Slots {
@@ -70,7 +98,15 @@ impl Slots {
             overdue: Mutex::default(),
             clock: Arc::clone(clock),
             pace: Duration::from_secs(1),
+            deadline: None,
+            full_since: Mutex::default(),
         }
+    }
+
+    /// Gives up when there has been no slot for so long, whoever waited for it.
+    pub(crate) fn with_deadline(mut self, deadline: Option<Duration>) -> Self {
+        self.deadline = deadline;
+        self
     }
 
     /// Looks at the list more often, for a service that is quicker than the live one.
@@ -83,18 +119,18 @@ impl Slots {
     /// there is no slot.
     ///
     /// # Errors
-    /// The list's own, when it can't be had: without it nobody knows what is free. A job that no list shows doesn't need
-    /// it: its key may be good though the list's is not.
+    /// The list's own, when it can't be had. A job that no list shows doesn't need it: its key may be good though the
+    /// list's is not. Or the deadline's.
     pub(crate) async fn reserve(
         &self,
         request: Option<Request>,
         mut on_wait: impl FnMut(SlotRefusal),
-    ) -> Result<Slot<'_>, Error> {
+    ) -> Result<Slot<'_>, NoSlot> {
         loop {
             // Registered before the pool is looked at, so that a slot freed in between is not missed.
             let freed = self.freed.notified();
             match self.refresh().await {
-                Err(error) if request.is_some() => return Err(error),
+                Err(error) if request.is_some() => return Err(NoSlot::NoList(error)),
                 Err(error) => tracing::warn!(%error, "the job list can't be had; going on without it"),
                 Ok(()) => {}
             }
@@ -106,13 +142,19 @@ impl Slots {
             };
             let refusal = match reserved {
                 Ok(reservation) => {
+                    *self.full_since() = None;
                     return Ok(Slot { slots: self, reservation, bound: AtomicBool::new(false) });
                 }
                 Err(refusal) => refusal,
             };
             on_wait(refusal);
+            let full_for = self.full_since().get_or_insert_with(Instant::now).elapsed();
+            let left = self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_sub(full_for));
+            if left.is_zero() {
+                return Err(NoSlot::DeadlinePassed(full_for));
+            }
             // Timing out is the other way on: the list is looked at again.
-            let _ = timeout(self.pace * LOOK_AGAIN, freed).await;
+            let _ = timeout(left.min(self.pace * LOOK_AGAIN), freed).await;
         }
     }
 
@@ -177,6 +219,10 @@ impl Slots {
 
     fn now(&self) -> Timestamp {
         self.client.server_time().unwrap_or_else(|| (self.clock)())
+    }
+
+    fn full_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.full_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pool(&self) -> MutexGuard<'_, SlotPool<Option<Request>>> {
