@@ -1,11 +1,16 @@
 //! The header of a contacts CSV: which column holds which field.
 
+use crate::cell_index::CellEnds;
 use crate::generated::Contact;
 use crate::record::Record;
 
 /// The columns of a contacts CSV, in the file's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Header(Vec<HeaderColumn>);
+pub(crate) struct Header {
+    columns: Vec<HeaderColumn>,
+    has_each_field_once: bool,
+    has_unknown: bool,
+}
 
 /// One column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,33 +36,44 @@ impl Header {
     pub(crate) fn from_names(names: Vec<String>) -> Option<Self> {
         let columns: Vec<HeaderColumn> =
             names.into_iter().map(|name| HeaderColumn { field: field_of(&name), name }).collect();
-        columns.iter().any(|column| column.field.is_some()).then_some(Self(columns))
+        let mut fields = vec![0; Contact::FIELDS.len()];
+        columns.iter().filter_map(|column| column.field).for_each(|field| fields[field] += 1);
+        let has_each_field_once = fields.iter().all(|&columns| columns <= 1);
+        let has_unknown = columns.iter().any(|column| column.field.is_none());
+        let any = fields.iter().any(|&columns| columns > 0);
+        any.then_some(Self { columns, has_each_field_once, has_unknown })
     }
 
     pub(crate) fn columns(&self) -> &[HeaderColumn] {
-        &self.0
+        &self.columns
     }
 
     /// Whether the last column is one that the schema knows.
     pub(crate) fn ends_in_field(&self) -> bool {
-        self.0.last().is_some_and(|column| column.field.is_some())
+        self.columns.last().is_some_and(|column| column.field.is_some())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.columns.len()
     }
 
-    /// Whether a row repeats the header, as each fragment's first row may (contract (j.15)).
-    ///
-    /// Between two cells lie `gap` bytes of the text.
-    pub(crate) fn is_repeated_by(&self, text: &[u8], ends: &[usize], gap: usize) -> bool {
-        let mut start = 0;
-        ends.len() == self.0.len()
-            && self.0.iter().zip(ends).all(|(column, &end)| {
-                let cell = text.get(start..end).unwrap_or_default();
-                start = end + gap;
-                cell.trim_ascii() == column.name.as_bytes()
-            })
+    /// Whether no two columns hold the same field.
+    pub(crate) fn has_each_field_once(&self) -> bool {
+        self.has_each_field_once
+    }
+
+    /// Whether a column holds what the schema doesn't know.
+    pub(crate) fn has_unknown(&self) -> bool {
+        self.has_unknown
+    }
+
+    /// Whether a row of as many cells repeats the header, as each fragment's first row may (contract (j.15)).
+    #[inline]
+    pub(crate) fn is_repeated_by(&self, text: &[u8], cells: CellEnds<'_>) -> bool {
+        self.columns.iter().zip(cells.spans(text)).all(|(column, span)| {
+            span.len() >= column.name.len()
+                && text.get(span.range()).unwrap_or_default().trim_ascii() == column.name.as_bytes()
+        })
     }
 }
 

@@ -1,7 +1,9 @@
 //! One row of a contacts export, from CSV or JSON, not decoded yet.
 
 use std::borrow::Cow;
+use std::str::Utf8Error;
 
+use crate::cell_index::CellEnds;
 use crate::columns::{Columns, Odd};
 use crate::contact_columns;
 use crate::contact_header::Header;
@@ -41,12 +43,27 @@ pub(crate) enum Content<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cells<'a> {
     pub(crate) header: &'a Header,
-    pub(crate) text: &'a [u8],
+    pub(crate) text: CellText<'a>,
     /// Where each cell ends in the text; of a row with absurdly many cells, the first ones.
-    pub(crate) ends: &'a [usize],
-    /// How many bytes lie between two cells: none when they were unquoted, one when the text is the row itself.
-    pub(crate) gap: usize,
+    pub(crate) ends: CellEnds<'a>,
     pub(crate) count: usize,
+}
+
+/// What the cells lie in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CellText<'a> {
+    /// It has been looked at already, as a part of something larger.
+    Utf8(&'a str),
+    Bytes(&'a [u8]),
+}
+
+impl<'a> CellText<'a> {
+    pub(crate) fn utf8(self) -> Result<&'a str, Utf8Error> {
+        match self {
+            Self::Utf8(text) => Ok(text),
+            Self::Bytes(bytes) => std::str::from_utf8(bytes),
+        }
+    }
 }
 
 impl<'a> ContactRow<'a> {
@@ -137,13 +154,11 @@ impl<'a> ContactRow<'a> {
     }
 
     fn decode_cells(&self, cells: &Cells<'a>) -> Result<Contact<'a>, Error> {
-        let text = std::str::from_utf8(cells.text).map_err(|_| self.not_utf8())?;
+        let text = cells.text.utf8().map_err(|_| self.not_utf8())?;
         let mut contact = Contact::default();
-        let mut start = 0;
-        for (column, &end) in cells.header.columns().iter().zip(cells.ends) {
+        for (column, span) in cells.header.columns().iter().zip(cells.ends.spans(text.as_bytes())) {
             // Two halves of a character in neighbouring cells make valid text together, but not apart.
-            let cell = text.get(start..end).ok_or_else(|| self.not_utf8())?;
-            start = end + cells.gap;
+            let cell = text.get(span.range()).ok_or_else(|| self.not_utf8())?;
             let found = match column.field {
                 Some(index) => {
                     contact.field(index, &mut CellSource(cell)).unwrap_or_else(|never| match never {})

@@ -3,12 +3,13 @@
 //! Quoting is `csv-core`'s: RFC 4180, so a quoted cell may hold commas, quotes and newlines. Columns are found by the
 //! header's names, never by their place.
 
+use crate::cell_index::CellIndex;
 use crate::contact_header::Header;
-use crate::contact_row::{Cells, ContactRow, Content};
-use crate::csv_row::{MAX_CELLS, RowBuffers};
+use crate::contact_row::{CellText, Cells, ContactRow, Content};
+use crate::contact_rows::ContactRows;
+use crate::csv_row::RowBuffers;
 use crate::json_lines::BOM;
 use crate::row::{DEFAULT_MAX_ROW_BYTES, Position};
-use crate::scan;
 
 /// Splits a CSV export of contacts into rows (contract (d.3)).
 ///
@@ -28,20 +29,22 @@ use crate::scan;
 /// ```
 #[derive(Debug)]
 pub struct ContactsCsv {
-    reader: csv_core::Reader,
-    max_row_bytes: usize,
-    header: HeaderState,
+    pub(crate) reader: csv_core::Reader,
+    pub(crate) max_row_bytes: usize,
+    pub(crate) header: HeaderState,
     /// How many bytes of a byte-order mark have been seen; `None` once it can't come any more.
     mark: Option<usize>,
-    row: RowBuffers,
+    pub(crate) row: RowBuffers,
     /// The row that was given out last still lies in the buffers.
     given: bool,
     /// Where the next row begins.
-    next: Position,
+    pub(crate) next: Position,
+    /// The next rows of the chunk, where they are plain.
+    pub(crate) index: CellIndex,
 }
 
 #[derive(Clone, Debug)]
-enum HeaderState {
+pub(crate) enum HeaderState {
     Awaited,
     Known(Header),
     /// The first row isn't a header.
@@ -65,13 +68,15 @@ impl ContactsCsv {
             row: RowBuffers::default(),
             given: false,
             next: Position { record: 1, line: 1, byte: 0 },
+            index: CellIndex::default(),
         }
     }
 
-    /// Takes rows of at most `bytes` bytes; a longer one becomes an [`ErrorKind::TooLong`](crate::ErrorKind::TooLong).
+    /// Takes rows of at most `bytes` bytes, and never of more than 4 GiB; a longer one becomes an
+    /// [`ErrorKind::TooLong`](crate::ErrorKind::TooLong).
     #[must_use]
     pub fn with_max_row_bytes(mut self, bytes: usize) -> Self {
-        self.max_row_bytes = bytes;
+        self.max_row_bytes = bytes.min(u32::MAX as usize);
         self
     }
 
@@ -129,7 +134,8 @@ impl ContactsCsv {
     /// Takes in the next bytes. The rows that they complete must be drawn with [`ContactRows::next`] until it gives
     /// `None`; dropping it earlier loses the rest of the chunk.
     pub fn feed<'d>(&'d mut self, chunk: &'d [u8]) -> ContactRows<'d> {
-        ContactRows { csv: self, chunk, plain: 0 }
+        self.index.clear();
+        ContactRows::new(self, chunk)
     }
 
     /// Says that no more bytes come. A last row without a newline is a row too, if it is whole: its
@@ -167,7 +173,7 @@ impl ContactsCsv {
     }
 
     /// Forgets the row that was given out last.
-    fn forget_given(&mut self) {
+    pub(crate) fn forget_given(&mut self) {
         if std::mem::take(&mut self.given) {
             let row = &mut self.row;
             row.partial.clear();
@@ -183,7 +189,7 @@ impl ContactsCsv {
     }
 
     /// Passes over a byte-order mark and blank lines in front of a row. What is left may be empty.
-    fn skip_leading<'c>(&mut self, mut chunk: &'c [u8]) -> &'c [u8] {
+    pub(crate) fn skip_leading<'c>(&mut self, mut chunk: &'c [u8]) -> &'c [u8] {
         while let (Some(seen), [first, rest @ ..]) = (self.mark, chunk) {
             if *first == BOM[seen] {
                 chunk = rest;
@@ -207,14 +213,19 @@ impl ContactsCsv {
     }
 
     /// What the row that has just ended is; `None` for a header, which is no contact.
-    fn complete(&mut self) -> Option<Shape> {
+    pub(crate) fn complete(&mut self) -> Option<Shape> {
+        self.row.end();
         let row = &self.row;
         if row.bytes > self.max_row_bytes {
             return Some(Shape::TooLong);
         }
         let (text, ends) = row.cells();
         match &self.header {
-            HeaderState::Known(header) if header.is_repeated_by(text, ends, 0) => None,
+            HeaderState::Known(header)
+                if row.cells == header.len() && header.is_repeated_by(text, row.cell_ends()) =>
+            {
+                None
+            }
             HeaderState::Known(_) => Some(Shape::Cells),
             HeaderState::Missing => Some(Shape::NoHeader),
             HeaderState::Awaited => {
@@ -231,7 +242,7 @@ impl ContactsCsv {
     }
 
     /// Moves behind the row that has just ended. Returns where it stands and where it would, were it not a record.
-    fn advance(&mut self) -> (Position, Position) {
+    pub(crate) fn advance(&mut self) -> (Position, Position) {
         self.given = true;
         let position = self.next;
         self.next.byte += self.row.bytes as u64;
@@ -241,7 +252,7 @@ impl ContactsCsv {
         (position, passed_over)
     }
 
-    fn give<'d>(
+    pub(crate) fn give<'d>(
         &'d self,
         shape: Shape,
         position: Position,
@@ -250,10 +261,11 @@ impl ContactsCsv {
     ) -> ContactRow<'d> {
         let raw = if self.row.partial.is_empty() { piece } else { &self.row.partial };
         let raw = &raw[..raw.len().min(self.max_row_bytes)];
-        let (text, ends) = self.row.cells();
+        let (text, _) = self.row.cells();
         let content = match (shape, &self.header) {
             (Shape::Cells, HeaderState::Known(header)) => {
-                Content::Cells(Cells { header, text, ends, gap: 0, count: self.row.cells })
+                let (text, ends) = (CellText::Bytes(text), self.row.cell_ends());
+                Content::Cells(Cells { header, text, ends, count: self.row.cells })
             }
             (Shape::TooLong, _) => Content::TooLong(self.max_row_bytes),
             (Shape::Cut, _) => Content::Cut,
@@ -265,129 +277,11 @@ impl ContactsCsv {
 
 /// What a row is, apart from its content.
 #[derive(Clone, Copy)]
-enum Shape {
+pub(crate) enum Shape {
     Cells,
     NoHeader,
     TooLong,
     Cut,
-}
-
-/// The rows that a chunk completes. Made by [`ContactsCsv::feed`].
-#[derive(Debug)]
-pub struct ContactRows<'d> {
-    csv: &'d mut ContactsCsv,
-    chunk: &'d [u8],
-    /// How many bytes of the chunk there are before the next quote or carriage return; what has been looked through need
-    /// not be looked through again.
-    plain: usize,
-}
-
-impl<'d> ContactRows<'d> {
-    /// The next row, which borrows from the chunk or the splitter, or `None` when the chunk is used up.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "a row borrows from the splitter, which an iterator can't express"
-    )]
-    pub fn next(&mut self) -> Option<ContactRow<'_>> {
-        loop {
-            self.csv.forget_given();
-            let rest = self.csv.skip_leading(self.chunk);
-            self.advance(self.chunk.len() - rest.len());
-            if self.chunk.is_empty() {
-                return None;
-            }
-            if let Some(line) = self.plain_line() {
-                let position = self.csv.pass_plain(line);
-                let Some(position) = position else { continue };
-                return Some(self.csv.give_plain(line, position));
-            }
-            let csv = &mut *self.csv;
-            let (read, ended) = csv.row.read(&mut csv.reader, self.chunk, csv.max_row_bytes);
-            let piece = &self.chunk[..read];
-            csv.row.bytes += read;
-            csv.row.newlines += memchr::memchr_iter(b'\n', piece).count() as u64;
-            if !ended || !csv.row.partial.is_empty() {
-                csv.row.keep(piece, csv.max_row_bytes);
-            }
-            self.advance(read);
-            if !ended {
-                continue;
-            }
-            let csv = &mut *self.csv;
-            let shape = csv.complete();
-            let (position, passed_over) = csv.advance();
-            match shape {
-                Some(shape) => return Some(self.csv.give(shape, position, piece, true)),
-                None => csv.next = passed_over,
-            }
-        }
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        self.chunk = &self.chunk[bytes..];
-        self.plain = self.plain.saturating_sub(bytes);
-    }
-
-    /// A whole row without quotes and carriage returns, but for one before its newline: the usual row, which needs no
-    /// unquoting. Without this way, and the copying that it saves, decoding takes twice as long.
-    fn plain_line(&mut self) -> Option<&'d [u8]> {
-        let csv = &*self.csv;
-        if csv.row.bytes > 0 || !matches!(csv.header, HeaderState::Known(_)) {
-            return None;
-        }
-        let newline = memchr::memchr(b'\n', self.chunk)?;
-        if self.plain <= newline {
-            self.plain += memchr::memchr2(b'"', b'\r', &self.chunk[self.plain..])
-                .unwrap_or(self.chunk.len() - self.plain);
-        }
-        let ends_in_return = self.plain + 1 == newline && self.chunk[self.plain] == b'\r';
-        if (self.plain < newline && !ends_in_return) || newline >= csv.max_row_bytes {
-            return None;
-        }
-        // A carriage return ends the row by itself, as it does for `csv-core`; the newline is passed over as a blank line is.
-        let line = &self.chunk[..=newline.min(self.plain)];
-        self.advance(line.len());
-        Some(line)
-    }
-}
-
-impl ContactsCsv {
-    /// Splits a plain row at its commas. Returns where it stands, or `None` for a row that repeats the header.
-    fn pass_plain(&mut self, line: &[u8]) -> Option<Position> {
-        let row = &mut self.row;
-        row.ends_len = 0;
-        row.cells = 1;
-        let text = trim_newline(line);
-        scan::each_comma(text, |comma| {
-            if row.ends_len + 1 < MAX_CELLS {
-                row.put_end(comma);
-            }
-            row.cells += 1;
-        });
-        row.put_end(text.len());
-        self.given = true;
-        let position = self.next;
-        self.next.byte += line.len() as u64;
-        self.next.line += u64::from(line.ends_with(b"\n"));
-        let HeaderState::Known(header) = &self.header else { return None };
-        if header.is_repeated_by(text, &self.row.ends[..self.row.ends_len], 1) {
-            return None;
-        }
-        self.next.record += 1;
-        Some(position)
-    }
-
-    fn give_plain<'d>(&'d self, line: &'d [u8], position: Position) -> ContactRow<'d> {
-        let text = trim_newline(line);
-        let content = match &self.header {
-            HeaderState::Known(header) => {
-                let (ends, count) = (&self.row.ends[..self.row.ends_len], self.row.cells);
-                Content::Cells(Cells { header, text, ends, gap: 1, count })
-            }
-            HeaderState::Awaited | HeaderState::Missing => Content::NoHeader,
-        };
-        ContactRow { position, raw: text, end: self.next.byte, is_terminated: true, content }
-    }
 }
 
 fn trim_newline(raw: &[u8]) -> &[u8] {

@@ -2,6 +2,8 @@
 
 use csv_core::ReadRecordResult;
 
+use crate::cell_index::CellEnds;
+
 /// The most cells that a row is split into; a row with more isn't a contact, and its cells cost memory.
 pub(crate) const MAX_CELLS: usize = 1 << 14;
 
@@ -18,6 +20,8 @@ pub(crate) struct RowBuffers {
     pub(crate) text_len: usize,
     pub(crate) ends: Vec<usize>,
     pub(crate) ends_len: usize,
+    /// The same as `ends`, as others want it, once the row has ended.
+    cell_ends: Vec<u32>,
     /// All its cells, also those whose ends were not kept.
     pub(crate) cells: usize,
 }
@@ -32,6 +36,7 @@ impl Default for RowBuffers {
             text_len: 0,
             ends: vec![0; 64],
             ends_len: 0,
+            cell_ends: Vec::new(),
             cells: 0,
         }
     }
@@ -74,15 +79,17 @@ impl RowBuffers {
         self.partial.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 
-    pub(crate) fn put_end(&mut self, end: usize) {
-        if self.ends_len == self.ends.len() {
-            self.ends.resize(self.ends_len * 2, 0);
-        }
-        self.ends[self.ends_len] = end;
-        self.ends_len += 1;
-    }
-
     pub(crate) fn cells(&self) -> (&[u8], &[usize]) {
         (&self.text[..self.text_len], &self.ends[..self.ends_len])
+    }
+
+    /// Notes where each cell ends, now that the row has ended. No row is longer than 4 GiB.
+    pub(crate) fn end(&mut self) {
+        self.cell_ends.clear();
+        self.cell_ends.extend(self.ends[..self.ends_len].iter().map(|&end| end as u32));
+    }
+
+    pub(crate) fn cell_ends(&self) -> CellEnds<'_> {
+        CellEnds { ends: &self.cell_ends, start: 0, delivered: false }
     }
 }

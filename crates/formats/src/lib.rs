@@ -39,10 +39,12 @@
 #![deny(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod cell_index;
 mod columns;
 mod contact_columns;
 mod contact_header;
 mod contact_row;
+mod contact_rows;
 mod contacts_csv;
 mod contacts_json;
 mod csv_row;
@@ -60,9 +62,11 @@ mod row_ends;
 mod scan;
 mod time;
 
-pub use columns::{Columns, Odd, Value};
+pub use columns::{Columns, Odd, OddRow, Value};
+pub use contact_columns::{Cell, CellColumn};
 pub use contact_row::ContactRow;
-pub use contacts_csv::{ContactRows, ContactsCsv};
+pub use contact_rows::{ContactRows, RowsRead};
+pub use contacts_csv::ContactsCsv;
 pub use contacts_json::{ContactJsonRows, ContactsJson};
 pub use error::{Error, ErrorKind};
 pub use extra::{Extra, ExtraIter};

@@ -223,7 +223,52 @@ fn cut<'b>(mut rest: &'b [u8], sizes: &[usize]) -> Vec<&'b [u8]> {
     chunks
 }
 
+/// Rows of three cells, as they are nearly always, between such as they seldom are.
+fn rows() -> impl Strategy<Value = String> {
+    let row = prop_oneof![
+        6 => "([a-zé]{0,40}|\"[a-zé,\n]{0,9}\"),([0-9]{0,9}|\"[0-9]{0,3}\"),[a-z]{0,70}(\r)?\n",
+        1 => "([a-z\"é]{0,4},?){0,4}\n{0,2}",
+        1 => "email,phone,x\n|\"a\"\"b\",c,d\r",
+    ];
+    prop::collection::vec(row, 0..40).prop_map(|rows| rows.concat())
+}
+
+#[test]
+fn a_long_csv_is_read_in_parts_that_end_anywhere() {
+    for header in ["email,phone", "email", "email,phone,x,y,z"] {
+        let rows: String = (0..9_000)
+            .map(|row| {
+                format!("{}{}\n", "é".repeat(row % 13 + 1), ",\"1,\n2\"".repeat(header.matches(',').count()))
+            })
+            .collect();
+        let export = format!("{header}\n{rows}");
+        let whole = csv(export.as_bytes());
+        assert_eq!(whole.len(), 9_000);
+        // A byte at a time, no row lies whole in a chunk.
+        assert_eq!(whole, csv_chunks(ContactsCsv::new(), export.as_bytes().chunks(1)), "{header}");
+        assert_eq!(whole, csv_chunks(ContactsCsv::new(), export.as_bytes().chunks(70_001)), "{header}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn any_chunking_of_usual_rows_gives_the_same_rows(
+        rows in rows(),
+        (invalid, place) in (prop_oneof![3 => Just(None), 1 => any::<u8>().prop_map(Some)], any::<prop::sample::Index>()),
+        sizes in prop::collection::vec(1_usize..200, 1..12),
+        bound in prop_oneof![Just(1_usize << 20), 40_usize..120],
+    ) {
+        let mut export = format!("email,phone,x\n{rows}").into_bytes();
+        if let Some(byte) = invalid {
+            let place = place.index(export.len());
+            export[place] = byte;
+        }
+        let new = || ContactsCsv::new().with_max_row_bytes(bound);
+        let whole = csv_chunks(new(), [&export[..]]);
+        prop_assert_eq!(&whole, &csv_chunks(new(), export.chunks(1)));
+        prop_assert_eq!(&whole, &csv_chunks(new(), cut(&export, &sizes)));
+    }
+
     #[test]
     fn any_chunking_of_a_csv_gives_the_same_rows(
         body in "(\u{feff})?(email,phone(\r)?\n)?([a-z\",\r\né ]{0,30}\n){0,6}[a-z\",\r\n]{0,5}",

@@ -8,7 +8,7 @@ use arrow_array::{
     Array, ArrayRef, Date32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer};
-use backstory_formats::{Activity, ActivityRow, Contact, ContactRow, Odd};
+use backstory_formats::{Activity, ActivityRow, Contact, ContactRow, ContactRows, Odd};
 
 use crate::columns::RowColumns;
 use crate::generated::{ActivityColumns, ContactColumns};
@@ -106,6 +106,52 @@ macro_rules! batch_builder {
 batch_builder!(ActivityBatchBuilder, Activity, ActivityRow, activity, "an activity");
 batch_builder!(ContactBatchBuilder, Contact, ContactRow, contact, "a contact");
 
+impl ContactBatchBuilder {
+    /// Takes in the next rows of a CSV, column by column, until the batch becomes full or there is a row that can't be read this
+    /// way. It comes to the same as drawing each of them for [`push_row`](Self::push_row), and takes less than half of the time.
+    ///
+    /// Returns how many rows were taken in. When none was, the next one is for `push_row`.
+    ///
+    /// ```
+    /// use backstory_formats::ContactsCsv;
+    /// use backstory_tables::{ContactBatchBuilder, Origin};
+    /// use jiff::Timestamp;
+    ///
+    /// let mut batches = ContactBatchBuilder::new(&Origin::offline(Timestamp::UNIX_EPOCH));
+    /// let mut csv = ContactsCsv::new();
+    /// let mut rows = csv.feed(b"email,total_inbound\nrin@quillmark.example,12\nsol@quillmark.example,\n");
+    /// loop {
+    ///     if batches.push_rows(&mut rows) == 0 {
+    ///         let Some(row) = rows.next() else { break };
+    ///         batches.push_row(&row)?;
+    ///     }
+    /// }
+    /// assert_eq!(batches.finish().num_rows(), 2);
+    /// # Ok::<(), backstory_formats::Error>(())
+    /// ```
+    pub fn push_rows(&mut self, rows: &mut ContactRows<'_>) -> usize {
+        let builder = &mut self.0;
+        if builder.skip > 0 || builder.pause > 0 {
+            return 0;
+        }
+        let row = builder.lines.len();
+        // Where it becomes full is the same as row by row; who goes on with a full one isn't held up.
+        let (most_rows, most_bytes) = match builder.is_full() {
+            true => (MAX_ROWS, MAX_BYTES),
+            false => (MAX_ROWS - row, MAX_BYTES - builder.bytes),
+        };
+        let read = rows.read_into(row, &mut builder.columns, most_rows.min(builder.run), most_bytes);
+        builder.lines.extend(read.lines());
+        builder.bytes += read.bytes();
+        // What is read in vain is no more than what is read.
+        builder.run = if read.stops_at_odd() { read.len().max(1) } else { (2 * builder.run).min(MAX_ROWS) };
+        if read.stops_at_odd() {
+            builder.columns.truncate(row + read.len());
+        }
+        read.len()
+    }
+}
+
 /// The columns of a table.
 pub(crate) trait TableColumns: RowColumns {
     const RESOURCE: Resource;
@@ -154,6 +200,8 @@ pub(crate) struct BatchBuilder<C> {
     /// After how many rows the straight way is tried again, and how many of them are left.
     pause: u32,
     skip: u32,
+    /// How many rows are read at once at most.
+    run: usize,
     origin: Origin,
     versions: Versions,
 }
@@ -167,6 +215,7 @@ impl<C: TableColumns> BatchBuilder<C> {
             bytes: 0,
             pause: 0,
             skip: 0,
+            run: MAX_ROWS,
             origin: origin.clone(),
             versions,
         }

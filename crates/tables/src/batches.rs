@@ -46,7 +46,7 @@ struct Batches<R, D, B> {
 }
 
 macro_rules! batches {
-    ($batches:ident, $decoder:ident, $builder:ident) => {
+    ($batches:ident, $decoder:ident, $builder:ident, $push_rows:expr) => {
         impl<R: BufRead> $batches<R> {
             /// Reads one file or fragment, from its first byte.
             pub fn new(reader: R, origin: &Origin) -> Self {
@@ -63,7 +63,11 @@ macro_rules! batches {
                     let len = chunk.len().min(CHUNK);
                     *ended = len == 0;
                     let mut rows = decoder.feed(&chunk[..len]);
-                    while let Some(row) = rows.next() {
+                    loop {
+                        if $push_rows(builder, &mut rows) > 0 {
+                            continue;
+                        }
+                        let Some(row) = rows.next() else { break };
                         if let Err(error) = builder.push_row(&row) {
                             BadRows::fail().take("the export", error, row.raw())?;
                         }
@@ -94,5 +98,5 @@ macro_rules! batches {
     };
 }
 
-batches!(ActivityBatches, JsonLines, ActivityBatchBuilder);
-batches!(ContactBatches, ContactsCsv, ContactBatchBuilder);
+batches!(ActivityBatches, JsonLines, ActivityBatchBuilder, |_: &mut _, _: &mut _| 0);
+batches!(ContactBatches, ContactsCsv, ContactBatchBuilder, ContactBatchBuilder::push_rows);

@@ -94,8 +94,13 @@ impl Decoding {
 
     fn decode_csv(&mut self, block: &Block, mut csv: ContactsCsv, decoded: &mut DecodedBlock) -> u64 {
         let mut rows = csv.feed(&block.bytes);
-        while let Some(row) = rows.next() {
-            self.take_contact(decoded, &row);
+        loop {
+            if self.contacts.push_rows(&mut rows) == 0 {
+                let Some(row) = rows.next() else { break };
+                self.take_contact(decoded, &row);
+            } else if self.contacts.is_full() {
+                decoded.put(self.contacts.finish());
+            }
         }
         let last = if block.is_cut_short { csv.finish_overlong() } else { csv.finish() };
         if let Some(row) = last {

@@ -4,7 +4,7 @@
 
 use arrow_array::ArrayRef;
 use backstory_formats as formats;
-use backstory_formats::{Columns, Odd, Value};
+use backstory_formats::{CellColumn, Columns, Odd, OddRow, Value};
 
 use crate::column::{Column, ColumnKind};
 use crate::columns::{
@@ -1478,6 +1478,36 @@ impl Columns for ContactColumns {
             23 => self.total_time_spent.read(row, value),
             24 => self.total_time_spent_30d.read(row, value),
             _ => Err(Odd),
+        }
+    }
+
+    fn read_cells(&mut self, row: usize, field: usize, cells: &CellColumn<'_>) -> Result<(), OddRow> {
+        match field {
+            0 => self.first_name.read_cells(row, cells),
+            1 => self.last_name.read_cells(row, cells),
+            2 => self.email.read_cells(row, cells),
+            3 => self.phone.read_cells(row, cells),
+            4 => self.job_title.read_cells(row, cells),
+            5 => self.department.read_cells(row, cells),
+            6 => self.seniority.read_cells(row, cells),
+            7 => self.country.read_cells(row, cells),
+            8 => self.state.read_cells(row, cells),
+            9 => self.account_name.read_cells(row, cells),
+            10 => self.account_type.read_cells(row, cells),
+            11 => self.account_domain.read_cells(row, cells),
+            12 => self.account_crm_id.read_cells(row, cells),
+            13 => self.source_peopleai_id.read_cells(row, cells),
+            14 => self.response_activity_id.read_cells(row, cells),
+            15 => self.source_email.read_cells(row, cells),
+            17 => self.total_inbound.read_cells(row, cells),
+            18 => self.total_inbound_30d.read_cells(row, cells),
+            19 => self.total_outbound.read_cells(row, cells),
+            20 => self.total_outbound_30d.read_cells(row, cells),
+            21 => self.total_meetings.read_cells(row, cells),
+            22 => self.total_meetings_30d.read_cells(row, cells),
+            23 => self.total_time_spent.read_cells(row, cells),
+            24 => self.total_time_spent_30d.read_cells(row, cells),
+            _ => cells.each(|at, cell| self.read(row + at, field, cell)),
         }
     }
 

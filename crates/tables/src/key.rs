@@ -39,48 +39,84 @@ pub(crate) fn of_activities(arrays: &[ArrayRef]) -> StringArray {
 /// its domain, else its name), and the originating user. A contact without any of a person's fields has a hash of the
 /// record.
 pub(crate) fn of_contacts(arrays: &[ArrayRef]) -> StringArray {
-    let column = |name| text_column(Resource::Contacts, arrays, name);
-    let (email, phone, first, last) =
-        (column("email"), column("phone"), column("first_name"), column("last_name"));
-    let account = ["account_crm_id", "account_domain", "account_name"].map(column);
-    let user = ["source_peopleai_id", "source_email"].map(column);
+    let part = |name| Part::of(text_column(Resource::Contacts, arrays, name));
+    let (phone, first, last) = (part("phone"), part("first_name"), part("last_name"));
+    let account = ["account_crm_id", "account_domain", "account_name"].map(part);
+    let user = ["source_peopleai_id", "source_email"].map(part);
+    let email = in_lower_case(text_column(Resource::Contacts, arrays, "email"));
+    let email = Part::of(&email);
     let mut hashes = RecordHashes::new(Resource::Contacts, arrays);
-    let (mut values, mut ends) = (Vec::with_capacity(email.len() * 48), Vec::with_capacity(email.len()));
-    for row in 0..email.len() {
+    let rows = email.column.len();
+    let (mut values, mut ends) = (Vec::with_capacity(rows * 64), Vec::with_capacity(rows));
+    for row in 0..rows {
         let start = values.len();
         values.push(b'~');
-        if let Some(email) = present(email, row) {
-            if email.is_ascii() {
-                push_part(&mut values, email);
-                values[start..].make_ascii_lowercase();
-            } else {
-                push_part(&mut values, &email.to_lowercase());
+        if !email.push(row, &mut values) && !phone.push(row, &mut values) {
+            let any = first.push(row, &mut values);
+            let between = values.len();
+            values.push(b' ');
+            if !last.push(row, &mut values) && !any {
+                values.truncate(between);
             }
-        } else if let Some(phone) = present(phone, row) {
-            push_part(&mut values, phone);
-        } else {
-            let (first, last) = (present(first, row), present(last, row));
-            push_part(&mut values, first.unwrap_or_default());
-            if first.is_some() || last.is_some() {
-                values.push(b' ');
-            }
-            push_part(&mut values, last.unwrap_or_default());
         }
         if values.len() == start + 1 {
             values.truncate(start);
             values.extend_from_slice(hashes.of(row).as_bytes());
         } else {
-            for columns in [&account[..], &user[..]] {
-                values.push(b'~');
-                push_part(
-                    &mut values,
-                    columns.iter().find_map(|column| present(column, row)).unwrap_or_default(),
-                );
-            }
+            values.push(b'~');
+            let _ = account.iter().any(|part| part.push(row, &mut values));
+            values.push(b'~');
+            let _ = user.iter().any(|part| part.push(row, &mut values));
         }
         ends.push(values.len() - start);
     }
     StringArray::new(OffsetBuffer::from_lengths(ends), Buffer::from_vec(values), None)
+}
+
+/// How many bytes are copied at once.
+const STEP: usize = 64;
+
+/// A column whose texts are parts of keys.
+struct Part<'a> {
+    column: &'a StringArray,
+    /// Whether no text needs to be escaped, which is quicker to find out for all at once.
+    is_plain: bool,
+}
+
+impl<'a> Part<'a> {
+    fn of(column: &'a StringArray) -> Self {
+        Self { column, is_plain: memchr::memchr2(b'%', b'~', column.value_data()).is_none() }
+    }
+
+    /// Appends the row's text. Returns whether there is one.
+    #[inline]
+    fn push(&self, row: usize, values: &mut Vec<u8>) -> bool {
+        let Some(text) = present(self.column, row) else { return false };
+        if !self.is_plain {
+            push_part(values, text);
+            return true;
+        }
+        // A copy of known size needs no call, and what is too much is cut off.
+        let behind = &self.column.value_data()[self.column.value_offsets()[row] as usize..];
+        match behind.first_chunk::<STEP>() {
+            Some(chunk) if text.len() <= STEP => {
+                let end = values.len() + text.len();
+                values.extend_from_slice(chunk);
+                values.truncate(end);
+            }
+            _ => values.extend_from_slice(text.as_bytes()),
+        }
+        true
+    }
+}
+
+fn in_lower_case(column: &StringArray) -> StringArray {
+    if column.value_data().is_ascii() {
+        let values = column.value_data().to_ascii_lowercase();
+        StringArray::new(column.offsets().clone(), Buffer::from_vec(values), column.nulls().cloned())
+    } else {
+        column.iter().map(|text| text.map(str::to_lowercase)).collect()
+    }
 }
 
 /// Appends a part of a key. `~` keeps parts apart, so inside of one it is escaped.

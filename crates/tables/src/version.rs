@@ -29,7 +29,7 @@ const LINE: usize = 12;
 /// The versions of a delivery's rows: all but what differs between them.
 #[derive(Clone, Debug)]
 pub(crate) struct Versions {
-    template: Vec<u8>,
+    template: [u8; WIDTH],
 }
 
 impl Versions {
@@ -38,20 +38,23 @@ impl Versions {
         let mut template = [job_time, job_time].concat();
         template.extend(job(origin.job_id.as_deref().unwrap_or_default()));
         template.extend(format!("{:0FRAGMENT$}{:0LINE$}", origin.fragment, 0).into_bytes());
-        Self { template }
+        // All parts have a fixed width.
+        Self { template: template.try_into().unwrap_or([b'0'; WIDTH]) }
     }
 
     /// The versions of rows, given their `ingest_timestamp`s in microseconds and their lines.
     pub(crate) fn array(&self, rows: impl ExactSizeIterator<Item = (Option<i64>, u64)>) -> StringArray {
         let len = rows.len();
         let mut values = Vec::with_capacity(len * WIDTH);
+        let mut last = Line::default();
         for (ingested, line) in rows {
             let start = values.len();
             values.extend_from_slice(&self.template);
             if let Some(micros) = ingested {
                 values[start..start + INSTANT].copy_from_slice(&hex(micros));
             }
-            write_decimal(&mut values[start + WIDTH - LINE..], line);
+            last.go_to(line);
+            values[start + WIDTH - LINE..].copy_from_slice(&last.digits);
         }
         let offsets = OffsetBuffer::from_repeated_length(WIDTH, len);
         StringArray::new(offsets, Buffer::from_vec(values), None)
@@ -90,10 +93,33 @@ fn hex(micros: i64) -> [u8; INSTANT] {
     std::array::from_fn(|at| DIGITS[(ordered >> (60 - 4 * at) & 15) as usize])
 }
 
-fn write_decimal(digits: &mut [u8], mut number: u64) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (number % 10) as u8;
-        number /= 10;
+/// A line, and its digits.
+struct Line {
+    number: u64,
+    digits: [u8; LINE],
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { number: 0, digits: [b'0'; LINE] }
+    }
+}
+
+impl Line {
+    /// Most often that is the next one, and only its last digit differs.
+    #[inline]
+    fn go_to(&mut self, line: u64) {
+        let last = &mut self.digits[LINE - 1];
+        if line == self.number + 1 && *last < b'9' {
+            *last += 1;
+        } else {
+            let mut rest = line;
+            for digit in self.digits.iter_mut().rev() {
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        self.number = line;
     }
 }
 

@@ -102,12 +102,24 @@ proptest! {
 
     #[test]
     fn contacts_read_straight_into_columns_are_those_of_records(
-        rows in prop::collection::vec(prop::collection::vec(cell(), 6), 1..12),
-        twice in any::<bool>(),
+        rows in prop::collection::vec(prop_oneof![
+            1 => prop::collection::vec(cell(), 6).prop_map(|cells| cells.join(",")),
+            3 => "[a-z]{1,20}@x,[0-9]{0,9},,(true|false)?,(\"[a-zé,]{0,20}\"|[a-z]{0,70}),\\+1[0-9]{3}",
+        ], 1..80),
+        last in prop::sample::select(vec!["email", "phone", "y"]),
+        size in prop_oneof![Just(usize::MAX), 30_usize..3_000],
     ) {
-        let mut export = format!("email,total_inbound,x,from_cc,first_name,{}\n", if twice { "email" } else { "phone" });
-        for row in rows {
-            export += &(row.join(",") + "\n");
+        let export = format!("email,total_inbound,x,from_cc,first_name,{last}\n{}\n", rows.join("\n"));
+        let mut many = ContactBatchBuilder::new(&origin());
+        let mut csv = ContactsCsv::new();
+        for chunk in export.as_bytes().chunks(size.min(export.len())) {
+            let mut rows = csv.feed(chunk);
+            loop {
+                if many.push_rows(&mut rows) == 0 {
+                    let Some(row) = rows.next() else { break };
+                    let _ = many.push_row(&row);
+                }
+            }
         }
         let mut straight = ContactBatchBuilder::new(&origin());
         let mut by_records = ContactBatchBuilder::new(&origin());
@@ -121,6 +133,9 @@ proptest! {
                 by_records.push(&contact, row.position().line);
             }
         }
-        prop_assert_eq!(straight.finish(), by_records.finish());
+        prop_assert_eq!((many.len(), many.is_full()), (straight.len(), straight.is_full()));
+        let by_records = by_records.finish();
+        prop_assert_eq!(&straight.finish(), &by_records);
+        prop_assert_eq!(&many.finish(), &by_records);
     }
 }

@@ -12,7 +12,7 @@ pub(crate) fn write(model: &Model) -> Result<String, String> {
         "//! The columns that come from the API, in the order of `docs/openapi.yaml`, and their builders.\n\n\
          use arrow_array::ArrayRef;\n\
          use backstory_formats as formats;\n\
-         use backstory_formats::{Columns, Odd, Value};\n\n\
+         use backstory_formats::{CellColumn, Columns, Odd, OddRow, Value};\n\n\
          use crate::column::{Column, ColumnKind};\n\
          use crate::columns::{BooleanColumn, DateColumn, IntegerColumn, ListColumn, RowColumns, StructColumn, \
          StructColumns, TextColumn, TextsColumn, TimestampColumn};\nuse crate::extra_column::ExtraColumn;\n",
@@ -148,13 +148,26 @@ fn write_reading(out: &mut String, object: &Object, is_row: bool) {
         let method = if field.kind == (Kind::Texts { loose: true }) { "read_loosely" } else { "read" };
         let _ = writeln!(out, "{index} => self.{}.{method}(row, value),", field_ident(&field.name));
     }
+    out.push_str("_ => Err(Odd),\n}\n}\n");
+    // What a CSV can hold is read column by column.
+    let of_cells = |field: &&Field| matches!(field.kind, Kind::Text | Kind::Integer);
+    if object.fields.iter().all(|field| of_cells(&field) || field.kind == Kind::Boolean) && is_row {
+        out.push_str(
+            "\nfn read_cells(&mut self, row: usize, field: usize, cells: &CellColumn<'_>) -> Result<(), OddRow> {\n\
+             match field {\n",
+        );
+        for (index, field) in object.fields.iter().enumerate().filter(|(_, field)| of_cells(field)) {
+            let _ = writeln!(out, "{index} => self.{}.read_cells(row, cells),", field_ident(&field.name));
+        }
+        out.push_str("_ => cells.each(|at, cell| self.read(row + at, field, cell)),\n}\n}\n");
+    }
     let unknown = if is_row {
         "fn unknown(&mut self, row: usize, key: &str, json: &str) -> Result<(), Odd> {\nself.extra.put_whole(row, key, json)\n}"
     } else {
         // It belongs into the `extra` of the row around, under its path.
         "fn unknown(&mut self, _: usize, _: &str, _: &str) -> Result<(), Odd> {\nErr(Odd)\n}"
     };
-    let _ = write!(out, "_ => Err(Odd),\n}}\n}}\n\n{unknown}\n}}\n");
+    let _ = write!(out, "\n{unknown}\n}}\n");
 }
 
 fn push_call(field: &Field) -> String {

@@ -11,7 +11,7 @@ mod text;
 
 use arrow_array::ArrayRef;
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
-use backstory_formats::Columns;
+use backstory_formats::{CellColumn, Columns};
 
 pub(crate) use self::nested::{ListColumn, StructColumn, TextsColumn};
 pub(crate) use self::scalar::{BooleanColumn, DateColumn, IntegerColumn, TimestampColumn};
@@ -86,6 +86,46 @@ impl Validity {
         self.valid += 1;
     }
 
+    /// Takes in the cells that aren't empty, from the row `row` on.
+    fn read_cells(&mut self, row: usize, cells: &CellColumn<'_>) {
+        if !cells.are_all_present() {
+            return self.extend(row, cells.lens().map(|len| len > 0));
+        }
+        let end = row + cells.len();
+        if end.div_ceil(64) > self.bits.0.len() {
+            self.bits.0.resize(end.div_ceil(64), 0);
+        }
+        self.valid += cells.len();
+        let mut row = row;
+        while row < end {
+            let next = (row / 64 + 1) * 64;
+            let unused = next.saturating_sub(end);
+            self.bits.0[row / 64] |= u64::MAX << (row % 64) & u64::MAX >> unused;
+            row = next;
+        }
+    }
+
+    /// Says which of the values from `row` on are valid.
+    fn extend(&mut self, row: usize, valid: impl ExactSizeIterator<Item = bool>) {
+        let end = row + valid.len();
+        if end.div_ceil(64) > self.bits.0.len() {
+            self.bits.0.resize(end.div_ceil(64), 0);
+        }
+        let mut row = row;
+        let mut valid = valid;
+        while row < end {
+            // A word at a time.
+            let mut word = 0;
+            let first = row % 64;
+            for (bit, is_valid) in (first..64).zip(&mut valid) {
+                word |= u64::from(is_valid) << bit;
+            }
+            self.bits.0[row / 64] |= word;
+            self.valid += word.count_ones() as usize;
+            row += 64 - first;
+        }
+    }
+
     fn truncate(&mut self, rows: usize) {
         self.bits.truncate(rows);
         self.valid = self.bits.0.iter().map(|word| word.count_ones() as usize).sum();
@@ -120,6 +160,14 @@ impl Offsets {
     #[inline]
     fn push(&mut self, end: usize) {
         self.0.push(offset(end));
+    }
+
+    /// Says how long the next ones are. Returns where the last one ends.
+    fn extend(&mut self, mut end: usize, lens: impl Iterator<Item = usize>) {
+        self.0.extend(lens.map(|len| {
+            end += len;
+            offset(end)
+        }));
     }
 
     /// Takes back the rows from this one on. Returns where what is left ends.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BooleanArray, Date32Array, Int64Array, TimestampMicrosecondArray};
 use arrow_buffer::ScalarBuffer;
-use backstory_formats::{Odd, Value};
+use backstory_formats::{CellColumn, Odd, OddRow, Value};
 
 use super::{Bits, Validity, emptied};
 use crate::extra_column::ExtraColumn;
@@ -57,6 +57,16 @@ impl IntegerColumn {
     pub(crate) fn read<'a>(&mut self, row: usize, value: &mut impl Value<'a>) -> Result<(), Odd> {
         self.push(row, value.integer()?);
         Ok(())
+    }
+
+    /// Takes in the integers of neighbouring rows.
+    pub(crate) fn read_cells(&mut self, row: usize, cells: &CellColumn<'_>) -> Result<(), OddRow> {
+        let Fixed { values, valid } = &mut self.0;
+        values.resize(row, 0);
+        let copied = cells.copy_integers(values);
+        let good = copied.err().map_or(cells.len(), |OddRow(at)| at);
+        valid.read_cells(row, &cells.first(good));
+        copied
     }
 
     pub(crate) fn truncate(&mut self, rows: usize) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, StringArray};
 use arrow_buffer::Buffer;
-use backstory_formats::{Odd, Value};
+use backstory_formats::{CellColumn, Odd, OddRow, Value};
 
 use super::{Offsets, Validity, emptied};
 
@@ -31,6 +31,15 @@ impl TextColumn {
         if value.copy_text(&mut self.values)? {
             self.end(row);
         }
+        Ok(())
+    }
+
+    /// Takes in the texts of neighbouring rows.
+    pub(crate) fn read_cells(&mut self, row: usize, cells: &CellColumn<'_>) -> Result<(), OddRow> {
+        self.begin(row);
+        self.offsets.extend(self.values.len(), cells.lens());
+        cells.copy_texts(&mut self.values);
+        self.valid.read_cells(row, cells);
         Ok(())
     }
 
