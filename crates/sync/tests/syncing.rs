@@ -338,6 +338,34 @@ async fn a_job_that_runs_too_long_is_given_up_and_still_counts_as_a_slot() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn contacts_jobs_that_nobody_knows_of_leave_a_slot_to_go_on_with() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let mut settings = settings();
+    settings.contacts = true;
+    // Killed twice while contacts are asked for.
+    for _ in 0..2 {
+        service.twist(|request, reply| {
+            let is_creation = request.method() == "POST" && request.uri().path().contains("/contacts/");
+            if is_creation { Scripted::never() } else { reply }
+        });
+        let scripted = service.scripted();
+        let (options, run_time) = (options(), Duration::from_secs(20));
+        let run = tokio::time::timeout(run_time, run(&scripted, &destination, &settings, &options)).await;
+        assert!(run.is_err(), "{run:?}");
+    }
+    let facts =
+        backstory_sync::LedgerFacts::read(&home.path().join("_backstory/ledger.sqlite")).unwrap().unwrap();
+    assert_eq!(facts.open_jobs.len(), 4, "as many as there are slots of ours: {facts:?}");
+    service.twist(|_, reply| reply);
+    let begun = tokio::time::Instant::now();
+    let report = run(&service.scripted(), &destination, &settings, &options()).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert!(begun.elapsed() < Duration::from_secs(600), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn slots_that_never_become_free_end_the_run_at_its_deadline() {
     let home = tempfile::tempdir().unwrap();
     let destination = Memory::new(home.path());

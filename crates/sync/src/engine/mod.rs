@@ -237,12 +237,13 @@ fn incomplete_days(plan: &SyncPlan) -> Vec<jiff::civil::Date> {
 /// Slots of jobs that earlier runs gave up, and of creations whose outcome is unknown: they count until they have ended.
 async fn hold_abandoned(engine: &Engine<'_>) -> Result<(), Error> {
     let open = engine.note(|ledger| ledger.open_jobs()).await?;
+    let mut unknown = Vec::new();
     for job in open.into_iter().filter(|job| !job.is_under_way()) {
         let Some(id) = &job.job_id else {
             let age = job.intended_at.duration_until(engine.server_now());
             let age = Duration::try_from(age).unwrap_or_default();
             match engine.unlisted_hold().checked_sub(age).filter(|left| !left.is_zero()) {
-                Some(left) => engine.slots.hold_for(left),
+                Some(left) => unknown.push(left),
                 None => free(engine, &job).await?,
             }
             continue;
@@ -255,6 +256,13 @@ async fn hold_abandoned(engine: &Engine<'_>) -> Result<(), Error> {
             _ => free(engine, &job).await?,
         }
     }
+    // A run that was killed twice may have left as many as we have slots, and would be idle for hours. So one slot stays
+    // free while the service has room for all that may exist and for ours.
+    let policy = engine.slots_policy;
+    let ours = policy.running + policy.waiting;
+    let has_room = unknown.len() + ours + policy.reserved_for_others <= policy.total;
+    let most = if has_room { ours.saturating_sub(1) } else { unknown.len() };
+    unknown.into_iter().take(most).for_each(|left| engine.slots.hold_for(left));
     Ok(())
 }
 
