@@ -85,7 +85,7 @@ impl<W: Write> EncodedFile<W> {
 
     /// Writes the footer.
     pub(crate) fn finish(mut self) -> std::result::Result<(), Error> {
-        let written = self.footer.finish().and_then(|footer| Ok(self.writer.write_all(&footer)?));
+        let written = self.footer.finish(&mut self.writer);
         written.and_then(|()| Ok(self.writer.flush()?)).map_err(failed)
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A file writer of the parquet crate keeps the description of each row group until the end: 90 KB for these tables'
 //! columns, so that the memory of a conversion grew by 3 MiB for each GiB of input. In its written form a row group's description
-//! is a tenth of that. The crate writes whole footers only, but a list in them is its length and then its elements, each of
+//! is a tenth of that, and, as row groups are much alike, a hundredth when those before it are compressed. The crate writes whole footers only, but a list in them is its length and then its elements, each of
 //! which is written without regard to its neighbours. So each row group is written into a footer of its own and cut out there.
+
+use std::io::Write;
 
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{
@@ -15,6 +17,8 @@ use parquet::schema::types::SchemaDescPtr;
 const TAIL: usize = 8;
 /// The type of the list's elements, which are structures, in Thrift's compact protocol; above it stands how many there are.
 const STRUCTURES: u8 = 0x0c;
+/// When so many bytes have come together, they are compressed.
+const PACKED: usize = 128 << 10;
 /// From this many elements on, their number follows in a form of its own.
 const MANY: usize = 15;
 
@@ -22,7 +26,8 @@ pub(super) struct Footer {
     schema: SchemaDescPtr,
     created_by: String,
     key_values: Vec<KeyValue>,
-    /// The row groups so far, as they will be written.
+    /// The row groups so far, as they will be written: the first ones compressed, with their length, and the last ones.
+    packed: Vec<(Vec<u8>, usize)>,
     groups: Vec<u8>,
     count: usize,
     rows: i64,
@@ -30,7 +35,7 @@ pub(super) struct Footer {
 
 impl Footer {
     pub(super) fn new(schema: SchemaDescPtr, created_by: String, key_values: Vec<KeyValue>) -> Self {
-        Self { schema, created_by, key_values, groups: Vec::new(), count: 0, rows: 0 }
+        Self { schema, created_by, key_values, packed: Vec::new(), groups: Vec::new(), count: 0, rows: 0 }
     }
 
     pub(super) fn add_key_value(&mut self, entry: KeyValue) {
@@ -47,11 +52,15 @@ impl Footer {
         self.rows += group.num_rows();
         let (_, group, _) = self.cut(vec![group])?;
         self.groups.extend(group);
+        if self.groups.len() >= PACKED {
+            self.packed.push((zstd::bulk::compress(&self.groups, 1)?, self.groups.len()));
+            self.groups.clear();
+        }
         Ok(())
     }
 
-    /// The footer, and the end of the file.
-    pub(super) fn finish(self) -> Result<Vec<u8>> {
+    /// Writes the footer, and the end of the file.
+    pub(super) fn finish(self, mut writer: impl Write) -> Result<()> {
         // What stands before the list tells the number of rows.
         let (before, _, after) = self.cut(vec![self.filler(self.rows)?])?;
         let mut footer = before;
@@ -66,13 +75,17 @@ impl Footer {
             }
             footer.push(left as u8);
         }
-        footer.extend(self.groups);
-        footer.extend(after);
-        let length = u32::try_from(footer.len())
+        let packed: usize = self.packed.iter().map(|(_, len)| len).sum();
+        let length = u32::try_from(footer.len() + packed + self.groups.len() + after.len())
             .map_err(|_| ParquetError::General("the footer has more than 4 GiB".to_owned()))?;
-        footer.extend(length.to_le_bytes());
-        footer.extend(b"PAR1");
-        Ok(footer)
+        writer.write_all(&footer)?;
+        for (packed, len) in &self.packed {
+            writer.write_all(&zstd::bulk::decompress(packed, *len)?)?;
+        }
+        for part in [&self.groups[..], &after, &length.to_le_bytes(), b"PAR1"] {
+            writer.write_all(part)?;
+        }
+        Ok(())
     }
 
     /// What stands before the list of these row groups, in it, and behind it.
@@ -139,7 +152,7 @@ mod tests {
         let schema =
             parse_message_type("message m { optional int64 a; required group b { required binary c; } }");
         let schema: SchemaDescPtr = Arc::new(SchemaDescriptor::new(Arc::new(schema.unwrap())));
-        for count in [0, 1, 14, 15, 16, 127, 128, 300] {
+        for count in [0, 1, 14, 15, 16, 127, 128, 6_000] {
             let entry = |key: &str| KeyValue::new(key.to_owned(), "é".to_owned());
             let mut footer = Footer::new(schema.clone(), "a test".to_owned(), vec![entry("first")]);
             let mut groups = Vec::new();
@@ -151,7 +164,8 @@ mod tests {
                 groups.push(group);
             }
             footer.add_key_value(entry("last"));
-            let file = [b"PAR1".to_vec(), footer.finish().unwrap()].concat();
+            let mut file = b"PAR1".to_vec();
+            footer.finish(&mut file).unwrap();
             let read = ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(file)).unwrap();
             assert_eq!(read.row_groups(), groups);
             let rows: i64 = groups.iter().map(RowGroupMetaData::num_rows).sum();

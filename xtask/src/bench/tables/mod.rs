@@ -88,20 +88,7 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
             eprintln!("run {turn}: {} {:.2} s", contender.name, figures[figures.len() - 1].wall);
         }
     }
-    let mut checked = String::new();
-    if args.peers.iter().any(|peer| peer == "duckdb") {
-        let result = |name: &str| {
-            contenders
-                .iter()
-                .find(|one| one.name == name)
-                .map(|one| &one.results[0])
-                .ok_or("nothing to compare")
-        };
-        let files = [result("backstory")?, result("duckdb_nested")?];
-        let compare = places.peers.join("compare.py");
-        call(Command::new(&places.python).arg(compare).args(files).stdout(Stdio::null()))?;
-        checked = "DuckDB reads the same activities from our file as from its own.\n".to_owned();
-    }
+    let checked = compare(&places, &contenders)?;
     let decoding = marks::decoding(root, &activities, &contacts, args.runs)?;
     let mut report = report::head(args, rows, &versions, &checked);
     report += &marks::table(&contenders, &figures, &decoding);
@@ -111,6 +98,44 @@ pub(crate) fn run(args: &Args, root: &Path) -> Result<(), String> {
     report += &decoding.section();
     print!("{report}");
     page::put(root, &report)
+}
+
+/// Fails unless all results of the same work hold the same rows, as DuckDB reads them. Returns what has been compared.
+fn compare(places: &Places, contenders: &[Contender]) -> Result<String, String> {
+    if contenders.iter().all(|contender| contender.name != "duckdb_nested") {
+        // DuckDB isn't there.
+        return Ok(String::new());
+    }
+    let compare = |what: &str, ours: &Path, theirs: &Path| {
+        let script = places.peers.join("compare.py");
+        call(Command::new(&places.python).arg(script).arg(what).args([ours, theirs]).stdout(Stdio::null()))
+    };
+    let ours = |file: &str| places.folder.join(file);
+    for contender in contenders {
+        match (contender.name, contender.results.as_slice()) {
+            ("duckdb_nested", [theirs]) => compare("nested", &ours("backstory.parquet"), theirs)?,
+            ("duckdb_contacts", [theirs]) => compare("flat", &ours("backstory-contacts.parquet"), theirs)?,
+            ("duckdb_relational", theirs) => {
+                for (table, theirs) in ["activities", "participants", "campaigns"].iter().zip(theirs) {
+                    compare("flat", &ours(&format!("backstory-flat/{table}/{table}.parquet")), theirs)?;
+                }
+            }
+            ("dlt_files", [theirs]) => {
+                compare(
+                    "rows",
+                    &ours("backstory.parquet"),
+                    &theirs.join("files/bench/activities/*.parquet"),
+                )?;
+            }
+            ("chdb_nested" | "polars_nested", [theirs]) => {
+                compare("rows", &ours("backstory.parquet"), theirs)?;
+            }
+            _ => {}
+        }
+    }
+    Ok("DuckDB reads the same rows with the same content from our files as from its own, nested, flat and of contacts; the \
+        other tools' results have as many rows.\n"
+        .to_owned())
 }
 
 /// A Python environment with packages in it.
