@@ -174,6 +174,8 @@ fn measure(places: &Places, contender: &Contender) -> Result<Figures, String> {
         let _ = std::fs::remove_file(result);
         let _ = std::fs::remove_dir_all(result);
     }
+    // Whoever comes next would wait for the disk to take what the one before has written.
+    call(&mut Command::new("sync"))?;
     let output =
         Command::new(&places.python).arg(places.peers.join("measure.py")).args(&contender.command).output();
     let output = output.map_err(|error| format!("{} can't be run: {error}", contender.name))?;
