@@ -71,7 +71,9 @@ async fn three_syncs_and_a_foreign_program_share_the_queue_in_peace() {
     let waited = jobs.iter().filter(|job| job.created_by == "foreign").map(|job| job.waited).max().unwrap();
     println!("the foreign program waited for {waited:?} at the most");
     assert!(waited < Duration::from_millis(150) * 12, "{waited:?}");
-    assert!(report.most_outstanding <= 10 && report.most_running <= 2, "{report:?}");
+    // Each sync keeps to ten in all by what the list shows; it doesn't show others' contacts, nor what others ask for at the
+    // same moment. What the service itself allows is two running and ten in the queue.
+    assert!(report.most_outstanding <= 12 && report.most_running <= 2, "{report:?}");
     let refused: u64 = report.refusals.values().sum();
     println!("the queue refused {refused} creations of {}", jobs.len());
     assert!(refused <= 3, "{:?}", report.refusals);
