@@ -16,7 +16,11 @@ use syncing::{Scene, client, ended, spawn, world};
 #[test]
 #[ignore = "the other test of this file runs it, in a process of its own"]
 fn a_sync_of_its_own() {
-    syncing::sync_of_its_own();
+    let mut settings = syncing::settings();
+    // The list shows no contacts jobs, and nothing that others ask for at the same moment. So that all four programs keep
+    // to ten whatever the moment, each of the three syncs may have three.
+    settings.slots.waiting = 1;
+    syncing::sync_of_its_own_with(&settings);
 }
 
 /// Another program of the organisation: one export after the other, waiting for each.
@@ -71,9 +75,7 @@ async fn three_syncs_and_a_foreign_program_share_the_queue_in_peace() {
     let waited = jobs.iter().filter(|job| job.created_by == "foreign").map(|job| job.waited).max().unwrap();
     println!("the foreign program waited for {waited:?} at the most");
     assert!(waited < Duration::from_millis(150) * 12, "{waited:?}");
-    // Each sync keeps to ten in all by what the list shows; it doesn't show others' contacts, nor what others ask for at the
-    // same moment. What the service itself allows is two running and ten in the queue.
-    assert!(report.most_outstanding <= 12 && report.most_running <= 2, "{report:?}");
+    assert!(report.most_outstanding <= 10 && report.most_running <= 2, "{report:?}");
     let refused: u64 = report.refusals.values().sum();
     println!("the queue refused {refused} creations of {}", jobs.len());
     assert!(refused <= 3, "{:?}", report.refusals);
@@ -82,7 +84,7 @@ async fn three_syncs_and_a_foreign_program_share_the_queue_in_peace() {
         let of = &report.keys[*key];
         println!("{key}: {} requests for {} jobs", of.requests, of.jobs_created);
         assert!(of.requests <= of.jobs_created * 60, "{key}: {of:?}");
-        assert!(of.most_outstanding <= 4, "{key}: {of:?}");
+        assert!(of.most_outstanding <= 3, "{key}: {of:?}");
     }
     assert!(report.findings.is_empty(), "{:?}", report.findings);
 }

@@ -148,6 +148,11 @@ const CLOCK: &str = "SYNC_TEST_NOW";
 
 /// What a process that was started by [`spawn`] does: one sync. Its test is called `a_sync_of_its_own`, and ignored.
 pub fn sync_of_its_own() {
+    sync_of_its_own_with(&settings());
+}
+
+/// The same with other settings.
+pub fn sync_of_its_own_with(settings: &SyncSettings) {
     let Ok(url) = std::env::var(URL) else { return };
     let (folder, key) = (std::env::var(FOLDER).unwrap(), std::env::var(KEY).unwrap());
     let now = std::env::var(CLOCK).unwrap().parse().unwrap();
@@ -155,7 +160,7 @@ pub fn sync_of_its_own() {
     let report = runtime.block_on(async {
         let lake: Arc<dyn Destination> = Arc::new(Lake::open_or_create(folder).unwrap());
         let client = client(&url, &key);
-        sync(&client, lake, &settings(), &options(now), Arc::new(Silent), &Stop::new()).await.unwrap()
+        sync(&client, lake, settings, &options(now), Arc::new(Silent), &Stop::new()).await.unwrap()
     });
     assert!(report.failures.is_empty(), "{report:?}");
 }
