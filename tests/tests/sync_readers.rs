@@ -47,15 +47,20 @@ async fn every_reading_is_right_while_the_lake_is_synced_and_compacted() {
     // So that there are views to read.
     drop(scene.lake());
     let stop = scene.folder().with_file_name("stop");
+    // Tells whether the clock leaps by more than a day, until what has been replaced for longer is gone, or is at rest.
+    let clock = stop.with_file_name("clock");
+    std::fs::write(&clock, "rest").unwrap();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sync_readers/read.py");
     let mut reader = Command::new(python);
     let reader =
         reader.arg(script).arg(scene.folder()).arg(&stop).stdout(Stdio::piped()).stderr(Stdio::piped());
     let reader = reader.spawn().unwrap();
     for hours in [0, 26, 50, 30] {
+        std::fs::write(&clock, format!("leap {hours}")).unwrap();
         scene.sim.clock().advance(SignedDuration::from_hours(hours));
         let now = scene.sim.clock().now();
         scene.sync_until_whole().await;
+        std::fs::write(&clock, format!("rest {hours}")).unwrap();
         // A sync and a compaction at once.
         scene.sim.clock().advance(SignedDuration::from_hours(1));
         let lake = scene.lake();
