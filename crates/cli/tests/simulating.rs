@@ -3,7 +3,7 @@
 mod program;
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 
 use program::{Service, backstory, run};
 
@@ -20,13 +20,53 @@ fn the_base_url_alone_is_the_first_line_and_sigterm_ends_it_well() {
     stdout.read_line(&mut url).unwrap();
     let port = url.trim_end().strip_prefix("http://127.0.0.1:").expect("the base URL alone");
     std::net::TcpStream::connect(format!("127.0.0.1:{port}")).expect("it serves by then");
-    let sent =
-        std::process::Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap();
-    assert!(sent.success());
-    assert!(process.wait().unwrap().success());
+    terminate(&process);
+    let ended = process.wait().unwrap();
+    assert!(ended.success(), "{ended}");
     let mut rest = String::new();
     stdout.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "", "nothing else goes to stdout");
+}
+
+/// Whoever has read the base URL may end the process at once, even where its next line finds no reader yet.
+#[cfg(unix)]
+#[test]
+fn sigterm_right_behind_the_base_url_ends_it_well() {
+    let (mut reader, stderr) = full_stream();
+    let mut process = backstory()
+        .args(["sim", "--port", "0"])
+        .stdout(Stdio::piped())
+        .stderr(std::os::fd::OwnedFd::from(stderr))
+        .spawn()
+        .unwrap();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+    terminate(&process);
+    // Only now can the process say what comes behind the URL.
+    let mut said = Vec::new();
+    reader.read_to_end(&mut said).unwrap();
+    let ended = process.wait().unwrap();
+    assert!(ended.success(), "{ended}");
+    assert!(said.ends_with(b"Ctrl-C stops it\n"));
+}
+
+/// A stream of two ends whose writer has to wait until something is read.
+#[cfg(unix)]
+fn full_stream() -> (std::os::unix::net::UnixStream, std::os::unix::net::UnixStream) {
+    use std::io::Write as _;
+    let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    let refused = loop {
+        if let Err(error) = writer.write(&[b'.'; 1024]) {
+            break error;
+        }
+    };
+    assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock);
+    writer.set_nonblocking(false).unwrap();
+    (reader, writer)
+}
+
+fn terminate(process: &Child) {
+    assert!(Command::new("kill").args(["-TERM", &process.id().to_string()]).status().unwrap().success());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::connect::Connection;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
 use crate::output;
-use crate::settings::{Environment, Keys, Settings};
+use crate::settings::{Environment, KeySet, Keys, Settings};
 
 #[derive(Debug, Args)]
 pub(crate) struct AuthArgs {
@@ -37,49 +37,25 @@ pub(crate) async fn run(
         return Err(Keys::missing("anything"));
     }
     let connection = Connection::open(&settings)?;
-    let mut found = Vec::new();
-    for (kind, keys) in given {
-        let key_type = match kind {
-            "activity" => Some(KeyType::Activity),
-            "object" => Some(KeyType::Object),
-            "insight" => Some(KeyType::Insight),
-            _ => None,
-        };
-        let tokens = connection.tokens(keys, key_type)?;
-        let work = async {
-            tokens.token().await.map_err(|error| {
-                // Only a refusal is the key's fault, not a network in between.
-                let exit = match error.kind() {
-                    ErrorKind::Setup => Exit::Usage,
-                    _ if error.is_rejected() => Exit::Authentication,
-                    _ => Exit::Failed,
-                };
-                let id = &keys.first.client_id;
-                let failure = Failure::new(exit, format!("the key {id} ({kind}) gets no token"));
-                let failure = match error.hint() {
-                    Some(hint) => failure.with_hint(hint.to_owned()),
-                    None => failure,
-                };
-                failure.with_source(error)
-            })
-        };
-        let token = or_interrupted(work, "nothing was changed").await?;
-        let left = token.remaining().map(|left| left.as_secs());
-        // A token is opaque by contract; one that isn't a readable JWT works all the same.
-        let claims = Claims::read(&token).ok();
-        found.push((kind, keys.first.client_id.clone(), left, claims));
-    }
+    let work = async {
+        let mut found = Vec::new();
+        for (kind, keys) in given {
+            found.push(token_of(&connection, kind, keys).await?);
+        }
+        Ok(found)
+    };
+    let found = or_interrupted(work, "nothing was changed").await?;
     if common.json {
         let keys: Vec<_> = found
             .iter()
-            .map(|(kind, id, left, claims)| {
+            .map(|Found { kind, client_id: id, left, claims }| {
                 json!({"key_type": kind, "client_id": id, "remaining_seconds": left, "claims": claims})
             })
             .collect();
         output::json(&json!({"base_url": settings.base_url.as_str(), "keys": keys}))?;
         return Ok(Exit::Done);
     }
-    for (kind, id, left, claims) in found {
+    for Found { kind, client_id: id, left, claims } in found {
         let life = left.map_or_else(|| "an unknown time".to_owned(), |left| format!("{left} s"));
         output::line(format!(
             "key {id} ({kind}): a token of {} with {life} left",
@@ -91,4 +67,40 @@ pub(crate) async fn run(
         }
     }
     Ok(Exit::Done)
+}
+
+/// What is told of one key's token.
+struct Found {
+    kind: &'static str,
+    client_id: String,
+    /// In seconds, where the service said it.
+    left: Option<u64>,
+    claims: Option<Claims>,
+}
+
+async fn token_of(connection: &Connection<'_>, kind: &'static str, keys: &KeySet) -> Result<Found, Failure> {
+    let key_type = match kind {
+        "activity" => Some(KeyType::Activity),
+        "object" => Some(KeyType::Object),
+        "insight" => Some(KeyType::Insight),
+        _ => None,
+    };
+    let id = keys.first.client_id.clone();
+    let token = connection.tokens(keys, key_type)?.token().await.map_err(|error| {
+        // Only a refusal is the key's fault, not a network in between.
+        let exit = match error.kind() {
+            ErrorKind::Setup => Exit::Usage,
+            _ if error.is_rejected() => Exit::Authentication,
+            _ => Exit::Failed,
+        };
+        let failure = Failure::new(exit, format!("the key {id} ({kind}) gets no token"));
+        let failure = match error.hint() {
+            Some(hint) => failure.with_hint(hint.to_owned()),
+            None => failure,
+        };
+        failure.with_source(error)
+    })?;
+    // A token is opaque by contract; one that isn't a readable JWT works all the same.
+    let claims = Claims::read(&token).ok();
+    Ok(Found { kind, client_id: id, left: token.remaining().map(|left| left.as_secs()), claims })
 }

@@ -8,7 +8,7 @@ use indicatif::HumanCount;
 
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
-use crate::interrupt::interrupted;
+use crate::interrupt::Interrupts;
 use crate::settings::{Environment, clock};
 use crate::{destination, output, sync_progress};
 
@@ -40,11 +40,12 @@ pub(crate) async fn run(
     options.state_dir.clone_from(&args.state_dir);
     options.wait_for_lock = args.wait;
     let stop = Stop::new();
+    let mut interrupts = Interrupts::watch()?;
     let work = rebuild(destination, &options, sync_progress::observer(common, false), &stop);
     tokio::pin!(work);
     let rebuilt = tokio::select! {
         done = &mut work => done?,
-        () = interrupted() => {
+        () = interrupts.next() => {
             stop.stop();
             work.await?
         }

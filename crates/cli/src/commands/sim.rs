@@ -9,7 +9,7 @@ use jiff::tz::Offset;
 
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
-use crate::interrupt::interrupted;
+use crate::interrupt::Interrupts;
 use crate::{duration, output};
 
 #[derive(Debug, Args)]
@@ -125,6 +125,7 @@ pub(crate) async fn run(common: &Common, args: &SimArgs) -> Result<Exit, Failure
     if let Some(authority) = &args.tls {
         builder = builder.tls(authority);
     }
+    let mut interrupts = Interrupts::watch()?;
     let sim = builder.start().await.map_err(|error| {
         let exit = if error.is_usage() { Exit::Usage } else { Exit::Failed };
         Failure::new(exit, "the simulator can't be started").with_source(error)
@@ -135,7 +136,7 @@ pub(crate) async fn run(common: &Common, args: &SimArgs) -> Result<Exit, Failure
             "a simulated Backstory service; its keys unless given: sim-key with the secret sim-secret; Ctrl-C stops it"
         );
     }
-    interrupted().await;
+    interrupts.next().await;
     sim.stop().await;
     Ok(Exit::Done)
 }

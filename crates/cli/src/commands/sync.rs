@@ -15,7 +15,7 @@ use crate::args::{Common, ResourceArg};
 use crate::commands::export::wait_policy;
 use crate::connect::Connection;
 use crate::exit::{Exit, Failure};
-use crate::interrupt::interrupted;
+use crate::interrupt::Interrupts;
 use crate::settings::{Environment, Keys, Settings};
 use crate::sync_selection::SyncSelection;
 use crate::{destination, duration, output, sync_progress};
@@ -84,6 +84,7 @@ pub(crate) async fn run(
     let settings = Settings::read(common, environment)?;
     let client = client(&settings, &args.selection)?;
     let destination = destination::open_or_create(&args.to)?;
+    let mut interrupts = Interrupts::watch()?;
     let options = options(&settings, args);
     let run = Run { common, args, settings: &settings, client, destination, options };
     let stop = Stop::new();
@@ -91,7 +92,7 @@ pub(crate) async fn run(
     tokio::pin!(work);
     tokio::select! {
         done = &mut work => return done,
-        () = interrupted() => {}
+        () = interrupts.next() => {}
     }
     if !common.quiet {
         crate::progress::above_bars(|| {
@@ -101,7 +102,7 @@ pub(crate) async fn run(
     stop.stop();
     tokio::select! {
         done = &mut work => done,
-        () = interrupted() => Err(Failure::new(Exit::Interrupted, "interrupted").with_hint(GO_ON)),
+        () = interrupts.next() => Err(Failure::new(Exit::Interrupted, "interrupted").with_hint(GO_ON)),
     }
 }
 

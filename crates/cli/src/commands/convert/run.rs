@@ -20,7 +20,7 @@ use super::progress::Shown;
 use super::report::{Done, Report, failure};
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
-use crate::interrupt::interrupted;
+use crate::interrupt::Interrupts;
 use crate::settings::{Environment, clock};
 
 /// How long an interrupted conversion may take to clean up. It may hang in a write to a pipe that nobody reads.
@@ -33,6 +33,7 @@ pub(super) async fn run(
     asked: Asked,
 ) -> Result<Exit, Failure> {
     let clock = clock(environment)?;
+    let mut interrupts = Interrupts::watch()?;
     let mut stops = Vec::new();
     let sources = args.inputs.iter().map(|input| source(input, &clock, &mut stops)).collect();
     let cancelled = Arc::new(AtomicBool::new(false));
@@ -44,7 +45,7 @@ pub(super) async fn run(
     });
     let report = tokio::select! {
         report = &mut outcome => report,
-        () = interrupted() => {
+        () = interrupts.next() => {
             cancelled.store(true, Ordering::Relaxed);
             stops.iter().for_each(Stop::stop);
             let _ = tokio::time::timeout(TIME_TO_STOP, outcome).await;
