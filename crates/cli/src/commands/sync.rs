@@ -152,7 +152,7 @@ impl Run<'_> {
         loop {
             let outcome = self.once(stop).await;
             match outcome {
-                _ if stop.is_stopped() => return outcome,
+                _ if stop.is_stopped() => return told_to_stop(outcome),
                 // What is wrong with the command stays wrong.
                 Err(failure) if failure.exit == Exit::Usage => return Err(failure),
                 Err(failure) => {
@@ -165,10 +165,7 @@ impl Run<'_> {
             // A tenth up or down, so that many such programs don't all come at the same minute.
             let pause = every.mul_f64(rand::random_range(0.9..=1.1));
             tokio::select! {
-                () = stop.stopped() => {
-                    eprintln!("interrupted; {GO_ON}");
-                    return Ok(Exit::Interrupted);
-                }
+                () = stop.stopped() => return told_to_stop(Ok(Exit::Done)),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -217,6 +214,15 @@ impl Run<'_> {
             report.seconds
         ))
     }
+}
+
+/// How runs end that would go on for ever: whatever came of the last one, none follows it.
+fn told_to_stop(last: Result<Exit, Failure>) -> Result<Exit, Failure> {
+    // A run that was itself interrupted has said how to go on.
+    if last? != Exit::Interrupted {
+        eprintln!("interrupted; {GO_ON}");
+    }
+    Ok(Exit::Interrupted)
 }
 
 fn as_json(destination: &str, report: &SyncReport) -> serde_json::Value {
@@ -290,5 +296,19 @@ fn outcome(report: SyncReport) -> Exit {
             eprintln!("what is loaded is whole; run the same command again for the rest");
             Exit::Partial
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_keeps_running_ends_interrupted_even_where_its_last_run_was_whole() {
+        for last in [Exit::Done, Exit::Partial, Exit::Interrupted] {
+            assert_eq!(told_to_stop(Ok(last)).ok(), Some(Exit::Interrupted));
+        }
+        let failed = told_to_stop(Err(Failure::new(Exit::Authentication, "the key is bad")));
+        assert_eq!(failed.err().map(|failure| failure.exit), Some(Exit::Authentication));
     }
 }
