@@ -65,22 +65,39 @@ impl Failure {
         self.source = Some(source.into());
         self
     }
+
+    /// What failed.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Why, from the nearest cause to the deepest.
+    pub(crate) fn causes(&self) -> Vec<String> {
+        let mut causes: Vec<String> = Vec::new();
+        let mut cause = self.source.as_deref().map(|source| source as &dyn StdError);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            // Some layers repeat their cause in their own text.
+            if !causes.last().unwrap_or(&self.message).contains(&text) {
+                causes.push(text);
+            }
+            cause = error.source();
+        }
+        causes
+    }
+
+    /// What to do now.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
 }
 
 /// The message, then each cause on a line of its own, then what to do now.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
-        let mut said = self.message.clone();
-        let mut cause = self.source.as_deref().map(|source| source as &dyn StdError);
-        while let Some(error) = cause {
-            let text = error.to_string();
-            // Some layers repeat their cause in their own text.
-            if !said.contains(&text) {
-                write!(f, "\n  because: {text}")?;
-                said = text;
-            }
-            cause = error.source();
+        for cause in self.causes() {
+            write!(f, "\n  because: {cause}")?;
         }
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  what to do: {hint}"))
     }

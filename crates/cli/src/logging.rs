@@ -9,9 +9,10 @@ use tracing_subscriber::registry;
 use crate::args::Common;
 use crate::progress;
 use crate::settings::Environment;
+use crate::stderr::StderrFormat;
 
 /// Sets the logging of this process up.
-pub(crate) fn start(common: &Common, environment: &Environment) {
+pub(crate) fn start(common: &Common, environment: &Environment, format: StderrFormat) {
     let level = match (common.quiet, common.verbose) {
         (true, _) => "error",
         (false, 0) => "warn",
@@ -27,8 +28,14 @@ pub(crate) fn start(common: &Common, environment: &Environment) {
         .with_writer(|| AboveBars)
         .with_ansi(ansi)
         .with_target(common.verbose > 1)
-        .without_time()
-        .with_filter(EnvFilter::new(filter).and(only_ours));
+        .without_time();
+    let lines = match format {
+        StderrFormat::Text => lines.boxed(),
+        StderrFormat::JsonLines => {
+            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+    };
+    let lines = lines.with_filter(EnvFilter::new(filter).and(only_ours));
     // A second subscriber can only be set by a test in the same process.
     let _ = tracing::subscriber::set_global_default(registry().with(lines));
 }

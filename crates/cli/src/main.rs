@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod selection;
 mod settings;
+mod stderr;
 mod sync_progress;
 mod sync_selection;
 
@@ -27,14 +28,16 @@ use clap::Parser as _;
 use crate::args::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::settings::Environment;
+use crate::stderr::StderrFormat;
 
 fn main() -> ExitCode {
     heap::keep_flat();
     let cli = Cli::parse();
     let environment = Environment::of_process();
-    logging::start(&cli.common, &environment);
+    let stderr = StderrFormat::of(&cli);
+    logging::start(&cli.common, &environment, stderr);
     let exit = run(&cli, &environment).unwrap_or_else(|failure| {
-        progress::above_bars(|| eprintln!("error: {failure}"));
+        stderr.failure(None, &failure);
         failure.exit
     });
     ExitCode::from(exit.code())

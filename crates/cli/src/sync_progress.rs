@@ -1,7 +1,7 @@
 //! What a sync shows while it runs: a line for each step, a bar on terminals, or one JSON object for each event.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -10,11 +10,12 @@ use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::args::Common;
 use crate::progress::{LINE_EVERY, above_bars, add_bar};
+use crate::stderr::{self, StderrFormat};
 
 /// The observer for a run.
-pub(crate) fn observer(common: &Common, log_json: bool) -> Arc<dyn SyncObserver> {
+pub(crate) fn observer(common: &Common, format: StderrFormat) -> Arc<dyn SyncObserver> {
     match () {
-        () if log_json => Arc::new(JsonLines),
+        () if format == StderrFormat::JsonLines => Arc::new(JsonLines),
         () if common.quiet => Arc::new(Silent),
         () => Arc::new(Lines::new(std::io::stderr().is_terminal() && !common.json)),
     }
@@ -25,10 +26,7 @@ struct JsonLines;
 
 impl SyncObserver for JsonLines {
     fn on_event(&self, event: &SyncEvent<'_>) {
-        let Ok(mut line) = serde_json::to_vec(event) else { return };
-        line.push(b'\n');
-        // Nobody may be listening.
-        let _ = std::io::stderr().lock().write_all(&line);
+        stderr::write_json(event);
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use program::{Said, Service, backstory, files, run};
+use program::{SECRET, Said, Service, backstory, files, run};
 use serde_json::Value;
 
 fn sync(service: &Service, lake: &Path) -> Command {
@@ -192,6 +192,38 @@ fn each_step_is_one_json_object_a_line() {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     assert_eq!((names[0], names[names.len() - 1]), ("planned", "ended"));
+}
+
+/// With `--log-json`, programs read all of stderr, failures and warnings too.
+#[test]
+fn with_json_logs_whatever_is_said_is_an_object_on_a_line() {
+    let service = Service::start(&["--faults", "flaky"]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let lines = |said: &Said| -> Vec<Value> {
+        said.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    };
+    let mut bad = sync(&service, &lake);
+    bad.env("BACKSTORY_CLIENT_SECRET", "wrong").args(["--since", "2026-06-01", "--log-json"]);
+    let refused = lines(&run(&mut bad).ended_with(3));
+    let last = refused.last().unwrap();
+    assert_eq!((&last["event"], &last["exit_code"]), (&"error".into(), &3.into()), "{last}");
+    assert!(last["causes"].is_array() && last["message"].is_string() && last["hint"].is_string(), "{last}");
+
+    // One resource fails, the other is loaded, and at this level the libraries have something to say too.
+    let mut half = sync(&service, &lake);
+    half.env("BACKSTORY_OBJECT_CLIENT_ID", "insight-key").env("BACKSTORY_OBJECT_CLIENT_SECRET", SECRET);
+    half.args(["--since", "2026-06-01", "--log-json", "-vv"]);
+    let told = lines(&run(&mut half).ended_with(5));
+    let failed = told.iter().find(|line| line["event"] == "error").unwrap();
+    assert!(failed["job"].as_str().unwrap().contains("contacts"), "{failed}");
+    assert!(told.iter().any(|line| line["level"] == "DEBUG" && line["message"].is_string()));
+    assert!(told.iter().any(|line| line["event"] == "note"));
+    assert!(told.iter().all(|line| line["event"].is_string() || line["level"].is_string()));
+
+    let mut unknown = sync(&service, &lake);
+    unknown.args(["--since", "2099-01-01", "--log-json"]);
+    assert_eq!(lines(&run(&mut unknown).ended_with(2)).last().unwrap()["event"], "error");
 }
 
 #[cfg(unix)]

@@ -27,6 +27,7 @@ use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
 use crate::settings::{Environment, clock};
+use crate::stderr::StderrFormat;
 use crate::{output, sync_progress};
 
 /// How far back the history reaches: as far as the simulated world does.
@@ -152,7 +153,7 @@ impl Demo<'_> {
     async fn sync(&self, now: Timestamp) -> Result<SyncReport, Failure> {
         let mut options = SyncOptions::new(move || now);
         options.wait = WaitPolicy::default().with_first_poll(Duration::from_millis(250));
-        let observer = sync_progress::observer(self.common, false);
+        let observer = sync_progress::observer(self.common, StderrFormat::Text);
         let destination = Arc::clone(&self.destination);
         let mut report =
             sync(&self.client, destination, &self.settings, &options, observer, &Stop::new()).await?;

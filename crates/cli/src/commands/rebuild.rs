@@ -10,6 +10,7 @@ use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
 use crate::settings::{Environment, clock};
+use crate::stderr::StderrFormat;
 use crate::{destination, output, sync_progress};
 
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ pub(crate) async fn run(
     options.wait_for_lock = args.wait;
     let stop = Stop::new();
     let mut interrupts = Interrupts::watch()?;
-    let work = rebuild(destination, &options, sync_progress::observer(common, false), &stop);
+    let work = rebuild(destination, &options, sync_progress::observer(common, StderrFormat::Text), &stop);
     tokio::pin!(work);
     let rebuilt = tokio::select! {
         done = &mut work => done?,

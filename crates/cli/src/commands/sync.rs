@@ -17,6 +17,7 @@ use crate::connect::Connection;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
 use crate::settings::{Environment, Keys, Settings};
+use crate::stderr::StderrFormat;
 use crate::sync_selection::SyncSelection;
 use crate::{destination, duration, output, sync_progress};
 
@@ -49,7 +50,7 @@ pub(crate) struct SyncArgs {
     /// Keep running, and sync every so often, such as 1h
     #[arg(long, value_name = "DURATION", value_parser = every)]
     every: Option<Duration>,
-    /// Tell each step as one JSON object a line, on stderr
+    /// Make stderr one JSON object a line, for each step and whatever else is said
     #[arg(long)]
     log_json: bool,
     /// How long a new job may be missing from the service's list of jobs
@@ -76,6 +77,13 @@ fn every(text: &str) -> Result<Duration, String> {
     Ok(every)
 }
 
+impl SyncArgs {
+    /// How stderr is to be written.
+    pub(crate) fn stderr(&self) -> StderrFormat {
+        if self.log_json { StderrFormat::JsonLines } else { StderrFormat::Text }
+    }
+}
+
 pub(crate) async fn run(
     common: &Common,
     environment: &Environment,
@@ -95,9 +103,7 @@ pub(crate) async fn run(
         () = interrupts.next() => {}
     }
     if !common.quiet {
-        crate::progress::above_bars(|| {
-            eprintln!("stopping as soon as nothing is half done; once more stops at once");
-        });
+        args.stderr().note("stopping as soon as nothing is half done; once more stops at once");
     }
     stop.stop();
     tokio::select! {
@@ -152,20 +158,19 @@ impl Run<'_> {
         loop {
             let outcome = self.once(stop).await;
             match outcome {
-                _ if stop.is_stopped() => return told_to_stop(outcome),
+                _ if stop.is_stopped() => return told_to_stop(outcome, self.args.stderr()),
                 // What is wrong with the command stays wrong.
                 Err(failure) if failure.exit == Exit::Usage => return Err(failure),
                 Err(failure) => {
-                    crate::progress::above_bars(|| {
-                        eprintln!("error: {failure}\nthe next run is tried all the same");
-                    });
+                    self.args.stderr().failure(None, &failure);
+                    self.args.stderr().note("the next run is tried all the same");
                 }
                 Ok(_) => {}
             }
             // A tenth up or down, so that many such programs don't all come at the same minute.
             let pause = every.mul_f64(rand::random_range(0.9..=1.1));
             tokio::select! {
-                () = stop.stopped() => return told_to_stop(Ok(Exit::Done)),
+                () = stop.stopped() => return told_to_stop(Ok(Exit::Done), self.args.stderr()),
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -173,11 +178,11 @@ impl Run<'_> {
 
     async fn once(&self, stop: &Stop) -> Result<Exit, Failure> {
         let settings = self.sync_settings().await?;
-        let observer: Arc<dyn SyncObserver> = sync_progress::observer(self.common, self.args.log_json);
+        let observer: Arc<dyn SyncObserver> = sync_progress::observer(self.common, self.args.stderr());
         let destination = Arc::clone(&self.destination);
         let report = sync(&self.client, destination, &settings, &self.options, observer, stop).await?;
         self.tell(&report)?;
-        Ok(outcome(report))
+        Ok(outcome(report, self.args.stderr()))
     }
 
     async fn sync_settings(&self) -> Result<SyncSettings, Failure> {
@@ -217,10 +222,10 @@ impl Run<'_> {
 }
 
 /// How runs end that would go on for ever: whatever came of the last one, none follows it.
-fn told_to_stop(last: Result<Exit, Failure>) -> Result<Exit, Failure> {
+fn told_to_stop(last: Result<Exit, Failure>, stderr: StderrFormat) -> Result<Exit, Failure> {
     // A run that was itself interrupted has said how to go on.
     if last? != Exit::Interrupted {
-        eprintln!("interrupted; {GO_ON}");
+        stderr.note(&format!("interrupted; {GO_ON}"));
     }
     Ok(Exit::Interrupted)
 }
@@ -262,14 +267,16 @@ fn chain(error: &backstory_sync::Error) -> String {
 }
 
 /// The exit code, and each failure on stderr.
-fn outcome(report: SyncReport) -> Exit {
+fn outcome(report: SyncReport, stderr: StderrFormat) -> Exit {
     if report.bad_rows() > 0 {
-        eprintln!("{} rows could not be decoded and were set apart in the quarantine", report.bad_rows());
+        let rows = report.bad_rows();
+        stderr.note(&format!("{rows} rows could not be decoded and were set apart in the quarantine"));
     }
     if !report.incomplete_days.is_empty() {
         let days: Vec<String> = report.incomplete_days.iter().take(10).map(ToString::to_string).collect();
         let more = if report.incomplete_days.len() > days.len() { ", …" } else { "" };
-        eprintln!("not whole: {}{more}; the next sync asks for them again", days.join(", "));
+        let days = days.join(", ");
+        stderr.note(&format!("not whole: {days}{more}; the next sync asks for them again"));
     }
     let (complete, interrupted) = (report.is_complete(), report.interrupted);
     let landed = !report.committed.is_empty();
@@ -277,15 +284,15 @@ fn outcome(report: SyncReport) -> Exit {
         .failures
         .into_iter()
         .map(|failure| {
-            let job = failure.job;
+            let job = failure.job.to_string();
             let failure = Failure::from(failure.error);
-            eprintln!("error: {job}: {failure}");
+            stderr.failure(Some(&job), &failure);
             failure.exit
         })
         .collect();
     match exits.first() {
         _ if interrupted => {
-            eprintln!("interrupted; {GO_ON}");
+            stderr.note(&format!("interrupted; {GO_ON}"));
             Exit::Interrupted
         }
         None if complete => Exit::Done,
@@ -293,7 +300,7 @@ fn outcome(report: SyncReport) -> Exit {
         // Nothing came of it, and for one reason: that says more than that it is not all.
         Some(exit) if !landed && exits.iter().all(|other| other == exit) => *exit,
         Some(_) => {
-            eprintln!("what is loaded is whole; run the same command again for the rest");
+            stderr.note("what is loaded is whole; run the same command again for the rest");
             Exit::Partial
         }
     }
@@ -306,9 +313,10 @@ mod tests {
     #[test]
     fn one_that_keeps_running_ends_interrupted_even_where_its_last_run_was_whole() {
         for last in [Exit::Done, Exit::Partial, Exit::Interrupted] {
-            assert_eq!(told_to_stop(Ok(last)).ok(), Some(Exit::Interrupted));
+            assert_eq!(told_to_stop(Ok(last), StderrFormat::Text).ok(), Some(Exit::Interrupted));
         }
-        let failed = told_to_stop(Err(Failure::new(Exit::Authentication, "the key is bad")));
+        let failed =
+            told_to_stop(Err(Failure::new(Exit::Authentication, "the key is bad")), StderrFormat::Text);
         assert_eq!(failed.err().map(|failure| failure.exit), Some(Exit::Authentication));
     }
 }
