@@ -388,6 +388,42 @@ async fn slots_that_never_become_free_end_the_run_at_its_deadline() {
     assert!(begun.elapsed() < Duration::from_secs(1_300), "{:?}", begun.elapsed());
 }
 
+/// However many jobs there are to do: none of them waits for the service once more.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_away_is_waited_for_once_and_no_longer_than_the_deadline() {
+    // Whole, or where jobs are created only: then the list can be had.
+    for only_creations in [false, true] {
+        for (deadline, most) in [(None, 700), (Some(Duration::from_secs(30)), 60)] {
+            let home = tempfile::tempdir().unwrap();
+            let destination = Memory::new(home.path());
+            let service = Service::new();
+            service.twist(move |request, reply| {
+                let is_away = !only_creations || request.method() == "POST";
+                if is_away { Scripted::fail_before_send() } else { reply }
+            });
+            let mut options = options();
+            options.wait = options.wait.with_deadline(deadline);
+            let mut settings = settings();
+            settings.since = date(2019, 1, 1);
+            let scripted = service.scripted();
+            let begun = tokio::time::Instant::now();
+            let report = run(&scripted, &destination, &settings, &options).await.unwrap();
+            let took = begun.elapsed();
+            assert_eq!(report.outcome(), "failed", "{report:?}");
+            assert!(report.failures.iter().all(|failure| failure.error.kind() == ErrorKind::Unavailable));
+            assert!(took < Duration::from_secs(most), "{took:?}, {only_creations}, {deadline:?}");
+            assert!(
+                deadline.is_some() || took > Duration::from_secs(500),
+                "an outage is waited for: {took:?}"
+            );
+            // Nothing is lost by it.
+            service.twist(|_, reply| reply);
+            let report = run(&scripted, &destination, &settings, &options).await.unwrap();
+            assert!(report.is_complete(), "{report:?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn future_dates_that_are_refused_make_a_plan_without_them() {
     let home = tempfile::tempdir().unwrap();

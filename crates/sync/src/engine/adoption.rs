@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::engine::Engine;
 use super::handle::Parameters;
-use super::job::{Outcome, Step, chain};
+use super::job::Step;
 use crate::error::{Error, ErrorKind};
 use crate::slots::Request;
 
@@ -62,10 +62,7 @@ impl Engine<'_> {
                 }
                 Err(error) => {
                     let away = *away_since.get_or_insert_with(Instant::now);
-                    if !error.is_retryable() || away.elapsed() > self.options.outage {
-                        return Err(Outcome::Failed(Error::from_api(error)));
-                    }
-                    tracing::warn!(error = %chain(&error), "the job list can't be had; trying again");
+                    self.unless_away_for_long(error, away, pause)?;
                 }
             }
             self.pause(pause).await?;

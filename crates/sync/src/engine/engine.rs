@@ -153,13 +153,32 @@ impl Engine<'_> {
                 Err(late @ NoSlot::DeadlinePassed(_)) => return Err(Outcome::Failed(late.into_error())),
             };
             let away = *away_since.get_or_insert_with(Instant::now);
-            if !error.is_retryable() || away.elapsed() + pause > self.options.outage {
-                return Err(Outcome::Failed(Error::from_api(error)));
-            }
-            tracing::warn!(error = %chain(&error), "the job list can't be had; trying again");
+            self.unless_away_for_long(error, away, pause)?;
             self.pause(pause).await?;
             pause = (pause * 2).min(Duration::from_secs(60));
         }
+    }
+
+    /// Whether to ask for the job list again after `pause`, which couldn't be had since `away`.
+    pub(super) fn unless_away_for_long(
+        &self,
+        error: backstory_api::Error,
+        away: Instant,
+        pause: Duration,
+    ) -> Step<()> {
+        if !error.is_retryable() {
+            return Err(Outcome::Failed(Error::from_api(error)));
+        }
+        if away.elapsed() + pause > self.patience() {
+            return Err(Outcome::Away(Error::from_api(error)));
+        }
+        tracing::warn!(error = %chain(&error), "the job list can't be had; trying again");
+        Ok(())
+    }
+
+    /// For how long a service that is away is waited for: no longer than for a slot.
+    pub(super) fn patience(&self) -> Duration {
+        self.options.wait.deadline.map_or(self.options.outage, |most| most.min(self.options.outage))
     }
 
     /// What follows from the end of a piece of work.
@@ -217,6 +236,10 @@ impl Engine<'_> {
                 self.fail(spec, Error::new(ErrorKind::Job, message), progress);
             }
             Outcome::Stopped => progress.stopped = true,
+            Outcome::Away(error) => {
+                progress.broken.insert(is_contacts(&spec));
+                self.fail(spec, error, progress);
+            }
             Outcome::Failed(error) => {
                 if matches!(error.kind(), ErrorKind::Authentication | ErrorKind::UseLimit) {
                     progress.broken.insert(is_contacts(&spec));

@@ -63,6 +63,8 @@ pub(super) enum Outcome {
     /// The same window is to be asked for again.
     Again(Ending, String),
     Failed(Error),
+    /// The service has been away for too long, so that nothing more of this kind can be asked for in this run.
+    Away(Error),
     Stopped,
 }
 
@@ -180,8 +182,11 @@ impl Engine<'_> {
                 // The attempt certainly came to nothing.
                 ApiKind::Unavailable => {
                     let away = *away_since.get_or_insert_with(Instant::now);
-                    if away.elapsed() + pause > self.options.outage {
-                        return self.give_up(intent.id, Ending::NeverCreated, error).await;
+                    if away.elapsed() + pause > self.patience() {
+                        let text = chain(&error);
+                        self.note(move |ledger| ledger.end(intent.id, Ending::NeverCreated, Some(&text), at))
+                            .await?;
+                        return Err(Outcome::Away(Error::from_api(error)));
                     }
                 }
                 ApiKind::BadRequest => return self.refused(spec, parameters, intent, error).await,

@@ -35,7 +35,7 @@ pub struct SyncOptions {
     pub wait: WaitPolicy,
     /// For how long a job may *run*. One that runs longer is given up, and its window is asked for in pieces.
     pub run_limit: Duration,
-    /// For how long the service may be away before a run gives up: 10 minutes.
+    /// For how long the service may be away before a run gives up: 10 minutes, or the deadline of `wait` if that is less.
     pub outage: Duration,
     /// The client's wall clock. It plans; the server's decides.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
