@@ -28,6 +28,8 @@ pub(crate) fn start(common: &Common, environment: &Environment, format: StderrFo
         .with_writer(|| AboveBars)
         .with_ansi(ansi)
         .with_target(common.verbose > 1)
+        // Else it panics where nobody reads any more.
+        .log_internal_errors(false)
         .without_time();
     let lines = match format {
         StderrFormat::Text => lines.boxed(),

@@ -11,6 +11,7 @@ use backstory_sync::{Event, Observer, Silent};
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::args::Common;
+use crate::stderr;
 
 /// How often a line about bytes is printed where there are no bars.
 pub(crate) const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -190,7 +191,7 @@ impl Observer for Lines {
             _ => remark(&event),
         };
         if let Some(line) = line {
-            eprintln!("{line}");
+            stderr::line(line);
         }
     }
 }

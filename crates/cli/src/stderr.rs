@@ -1,5 +1,6 @@
 //! What is said on stderr beside the steps of the work: lines for people, or one JSON object a line for programs.
 
+use std::fmt;
 use std::io::Write as _;
 
 use serde::Serialize;
@@ -47,7 +48,7 @@ impl StderrFormat {
     /// Says something that is no failure.
     pub(crate) fn note(self, text: &str) {
         match self {
-            Self::Text => above_bars(|| eprintln!("{text}")),
+            Self::Text => line(text),
             Self::JsonLines => write_json(&Said::Note { text }),
         }
     }
@@ -55,8 +56,8 @@ impl StderrFormat {
     /// Says that the run has failed, or one `job` of it.
     pub(crate) fn failure(self, job: Option<&str>, failure: &Failure) {
         match (self, job) {
-            (Self::Text, None) => above_bars(|| eprintln!("error: {failure}")),
-            (Self::Text, Some(job)) => above_bars(|| eprintln!("error: {job}: {failure}")),
+            (Self::Text, None) => line(format_args!("error: {failure}")),
+            (Self::Text, Some(job)) => line(format_args!("error: {job}: {failure}")),
             (Self::JsonLines, _) => write_json(&Said::Error {
                 job,
                 message: failure.message(),
@@ -70,8 +71,13 @@ impl StderrFormat {
 
 /// Writes one object on a line of its own.
 pub(crate) fn write_json(value: &impl Serialize) {
-    let Ok(mut line) = serde_json::to_vec(value) else { return };
-    line.push(b'\n');
-    // Nobody may be listening.
-    let _ = std::io::stderr().lock().write_all(&line);
+    if let Ok(object) = serde_json::to_string(value) {
+        line(object);
+    }
+}
+
+/// Writes a text and a line end, above the progress bars. That nobody listens any more is no failure of the work.
+pub(crate) fn line(text: impl fmt::Display) {
+    let text = format!("{text}\n");
+    let _ = above_bars(|| std::io::stderr().lock().write_all(text.as_bytes()));
 }

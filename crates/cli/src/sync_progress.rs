@@ -9,7 +9,7 @@ use backstory_sync::{JobOrigin, Silent, SyncEvent, SyncObserver};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
 use crate::args::Common;
-use crate::progress::{LINE_EVERY, above_bars, add_bar};
+use crate::progress::{LINE_EVERY, add_bar};
 use crate::stderr::{self, StderrFormat};
 
 /// The observer for a run.
@@ -86,7 +86,7 @@ impl SyncObserver for Lines {
         }
         drop(state);
         if let Some(line) = line {
-            above_bars(|| eprintln!("{line}"));
+            stderr::line(line);
         }
     }
 }

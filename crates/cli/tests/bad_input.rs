@@ -227,3 +227,36 @@ fn no_secret_and_no_token_is_told_at_any_level_of_logging() {
         assert!(!String::from_utf8_lossy(&content).contains(SECRET));
     }
 }
+
+/// The reader of a pipe may end early, as in `2>&1 | head -n 1`.
+#[cfg(unix)]
+#[test]
+fn where_nobody_reads_stderr_the_exit_code_is_what_it_is_otherwise() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("activities.jsonl");
+    std::fs::write(&bad, "{\"uid\":\"a\"}\nnonsense\n").unwrap();
+    let lake = folder.path().join("lake");
+    let unread = |command: &mut std::process::Command| {
+        let (reader, stderr) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(reader);
+        command.stderr(std::os::fd::OwnedFd::from(stderr)).output().unwrap().status.code()
+    };
+    let mut convert = backstory();
+    convert
+        .arg("convert")
+        .arg(&bad)
+        .args(["--on-bad-row", "quarantine", "--out"])
+        .arg(folder.path().join("out"));
+    assert_eq!(unread(&mut convert), Some(5));
+    assert_eq!(unread(service.client().args(["jobs", "list", "-vv"])), Some(0));
+    assert_eq!(unread(service.client().args(["sync", "--to"]).arg(&lake)), Some(2));
+    for more in [&[][..], &["--log-json"]] {
+        let mut sync = service.client();
+        sync.env("BACKSTORY_NOW", "2026-06-18T12:00:00Z").args(["sync", "--since", "2026-06-01", "--to"]);
+        assert_eq!(unread(sync.arg(&lake).args(more)), Some(0), "{more:?}");
+    }
+    let mut export = export(&service, &folder.path().join("exports"));
+    assert_eq!(unread(&mut export), Some(0));
+    assert_eq!(unread(backstory().args(["no-such-command"])), Some(2));
+}

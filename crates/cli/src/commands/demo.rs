@@ -27,6 +27,7 @@ use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
 use crate::settings::{Environment, clock};
+use crate::stderr;
 use crate::stderr::StderrFormat;
 use crate::{output, sync_progress};
 
@@ -300,6 +301,6 @@ fn verdict(verdict: &Verdict) -> Vec<String> {
 
 fn say(common: &Common, line: &str) {
     if !common.quiet {
-        eprintln!("{line}");
+        stderr::line(line);
     }
 }

@@ -13,6 +13,7 @@ use crate::connect::Connection;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
 use crate::settings::{Environment, Settings};
+use crate::stderr::{self, StderrFormat};
 use crate::{output, progress, selection};
 
 #[derive(Debug, Args)]
@@ -151,11 +152,11 @@ fn chain(error: &backstory_sync::Error) -> String {
 fn outcome(report: Report) -> Exit {
     if report.bad_rows() > 0 {
         let folder = report.folder.join("quarantine");
-        eprintln!(
+        stderr::line(format_args!(
             "{} rows could not be decoded and were set apart in {}",
             report.bad_rows(),
             folder.display()
-        );
+        ));
     }
     let landed = !report.windows.is_empty();
     let complete = report.is_complete();
@@ -164,7 +165,7 @@ fn outcome(report: Report) -> Exit {
         .into_iter()
         .map(|error| {
             let failure = Failure::from(error);
-            eprintln!("error: {failure}");
+            StderrFormat::Text.failure(None, &failure);
             failure.exit
         })
         .collect();
@@ -172,7 +173,7 @@ fn outcome(report: Report) -> Exit {
         None if complete => Exit::Done,
         None => Exit::Partial,
         Some(_) if landed => {
-            eprintln!("what landed is whole; run the same command again to fetch the rest");
+            stderr::line("what landed is whole; run the same command again to fetch the rest");
             Exit::Partial
         }
         // Nothing came of it: the reason says more than that it is not all.

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
+use crate::stderr;
 use crate::{destination, output};
 
 #[derive(Debug, Args)]
@@ -31,10 +32,10 @@ pub(crate) fn run(common: &Common, args: &HistoryArgs) -> Result<Exit, Failure> 
     let destination = destination::open(&args.to)?;
     let found = history(&*destination, args.state_dir.as_deref(), &args.uid)?;
     if !found.not_covered.is_empty() {
-        eprintln!(
+        stderr::line(format_args!(
             "warning: older versions may be missing: {} deliveries were compacted, and their raw files can't be read",
             found.not_covered.len()
-        );
+        ));
     }
     let versions = &found.versions;
     if versions.is_empty() {

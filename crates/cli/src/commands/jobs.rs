@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
 use crate::output;
 use crate::settings::{Environment, Settings};
+use crate::stderr;
 
 #[derive(Debug, Args)]
 pub(crate) struct JobsArgs {
@@ -142,7 +143,7 @@ async fn wait<R: Resource>(
         .wait_with(&wait_policy(settings), |job: &Job| {
             if last != job.state && !common.quiet {
                 let state = job.state.as_ref().map_or("no state yet", |state| state.as_str());
-                eprintln!("job {}: {state}", job.job_id);
+                stderr::line(format_args!("job {}: {state}", job.job_id));
                 last.clone_from(&job.state);
             }
         })

@@ -15,6 +15,7 @@ use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
 use crate::output;
 use crate::settings::{Environment, Keys, Setting, Settings, write_profile};
+use crate::stderr;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -229,7 +230,7 @@ fn follow_up(report: &Report) -> Vec<Setting> {
 
 fn say(common: &Common, line: &str) {
     if !common.quiet {
-        eprintln!("{line}");
+        stderr::line(line);
     }
 }
 

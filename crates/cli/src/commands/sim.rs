@@ -10,6 +10,7 @@ use jiff::tz::Offset;
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupts;
+use crate::stderr;
 use crate::{duration, output};
 
 #[derive(Debug, Args)]
@@ -132,8 +133,8 @@ pub(crate) async fn run(common: &Common, args: &SimArgs) -> Result<Exit, Failure
     })?;
     output::line(sim.base_url())?;
     if !common.quiet {
-        eprintln!(
-            "a simulated Backstory service; its keys unless given: sim-key with the secret sim-secret; Ctrl-C stops it"
+        stderr::line(
+            "a simulated Backstory service; its keys unless given: sim-key with the secret sim-secret; Ctrl-C stops it",
         );
     }
     interrupts.next().await;

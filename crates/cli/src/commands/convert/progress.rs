@@ -10,6 +10,7 @@ use indicatif::{HumanBytes, HumanCount, HumanDuration, ProgressBar, ProgressStyl
 
 use crate::args::Common;
 use crate::progress::{LINE_EVERY, add_bar};
+use crate::stderr;
 
 /// What is shown of all conversions together.
 pub(super) struct Shown {
@@ -62,7 +63,7 @@ impl Shown {
                 let Ok(mut last) = last.lock() else { return };
                 if last.elapsed() >= LINE_EVERY {
                     *last = Instant::now();
-                    eprintln!("{}", self.line(bytes, rows));
+                    stderr::line(self.line(bytes, rows));
                 }
             }
         }

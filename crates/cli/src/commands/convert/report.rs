@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::args::Common;
 use crate::exit::{Exit, Failure};
 use crate::output;
+use crate::stderr::{self, StderrFormat};
 
 /// All conversions of a run.
 #[derive(Default)]
@@ -67,7 +68,7 @@ impl Report {
         if !self.takes_stdout {
             output::line(output::table(&["file", "rows", "size"], &files))?;
         }
-        eprintln!("{}", self.in_short());
+        stderr::line(self.in_short());
         Ok(())
     }
 
@@ -123,20 +124,26 @@ impl Report {
         for done in &self.done {
             for file in done.converted.files.iter().filter(|file| file.table == "quarantine") {
                 let (rows, path) = (HumanCount(file.rows), file.path.display());
-                eprintln!("{rows} rows of {} could not be decoded and were set apart in {path}", done.name);
+                stderr::line(format_args!(
+                    "{rows} rows of {} could not be decoded and were set apart in {path}",
+                    done.name
+                ));
             }
         }
         let (landed, bad_rows) = (!self.done.is_empty(), self.bad_rows());
         let failures: Vec<Failure> = self.failed.into_iter().map(|(_, error)| failure(error)).collect();
-        failures.iter().for_each(|failure| eprintln!("error: {failure}"));
+        failures.iter().for_each(|failure| StderrFormat::Text.failure(None, failure));
         if self.left > 0 {
-            eprintln!("{} more inputs were not begun; they would have failed in the same way", self.left);
+            stderr::line(format_args!(
+                "{} more inputs were not begun; they would have failed in the same way",
+                self.left
+            ));
         }
         match failures.first() {
             None if bad_rows == 0 => Exit::Done,
             None => Exit::Partial,
             Some(_) if landed => {
-                eprintln!("what was converted is whole");
+                stderr::line("what was converted is whole");
                 Exit::Partial
             }
             // Nothing came of it: the reason says more than that it is not all.
