@@ -53,7 +53,8 @@ pub(crate) struct Common {
     /// How soon a job is first asked about; the pauses grow to 60 s [default: 1s]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) poll_interval: Option<Duration>,
-    /// How long each job is waited for, and for a free job slot; jobs themselves go on [default: without end]
+    /// How long each job is waited for, and for a free job slot; jobs themselves go on [default: without end; a service
+    /// that is away is waited for 10 minutes at most]
     #[arg(long, global = true, value_name = "DURATION", value_parser = duration::parse)]
     pub(crate) deadline: Option<Duration>,
 }
