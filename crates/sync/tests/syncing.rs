@@ -512,6 +512,26 @@ async fn verify_reads_every_raw_file_and_names_the_one_that_is_not_what_it_was()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_delivery_that_is_gone_with_all_its_traces_is_named_and_comes_again() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let scripted = service.scripted();
+    let mut options = options();
+    options.keep_raw = KeepRaw::No;
+    run(&scripted, &destination, &settings(), &options).await.unwrap();
+    let whole = destination.records().len();
+    destination.lose("101");
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert_eq!(found.findings.len(), 1, "{found:?}");
+    assert_eq!(found.findings[0].job_id.as_deref(), Some("101"));
+    assert!(run(&scripted, &destination, &settings(), &options).await.unwrap().is_complete());
+    assert!(destination.records().len() >= whole);
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert!(found.ok, "{found:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn rebuild_loads_what_is_kept_and_names_what_is_not() {
     let home = tempfile::tempdir().unwrap();
     let destination = Memory::new(home.path());

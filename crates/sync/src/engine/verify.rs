@@ -13,6 +13,7 @@ use super::job::chain;
 use super::lock::Lock;
 use super::place::StatePlace;
 use crate::error::Error;
+use crate::ledger::Ledger;
 use crate::raw::{RawNote, RawReader, RawStore};
 
 /// What a verification has found.
@@ -48,7 +49,7 @@ pub struct RawFacts {
 }
 
 /// Proves that the raw files, the tables and the delivery records of a destination agree: checksums, counts, that every
-/// kept line is a record, one current row for each key. With `processed_through`, the activities are digested up to that
+/// kept line is a record, one current row for each key, and that nothing is gone of which the ledger knows. With `processed_through`, the activities are digested up to that
 /// UTC day. It blocks, sends nothing, and changes nothing.
 ///
 /// # Errors
@@ -76,9 +77,22 @@ pub fn verify(
             },
         }
     }
+    let kept = store.not_in(&deliveries)?;
+    // What the destination has lost with all its traces, the ledger may still know.
+    if let Some(ledger) = Ledger::look(&place.ledger()) {
+        for job in ledger.lost(&deliveries)? {
+            let id = job.job_id.unwrap_or_default();
+            if kept.iter().any(|note| note.delivery.job_id == id) {
+                continue;
+            }
+            let what = format!("the delivery of job {id}, {}", job.spec);
+            let problem = "it was loaded, and is gone; run `backstory sync`, which asks for it again";
+            findings.push(Finding::new(what, problem).of_job(id));
+        }
+    }
     // While a sync runs, what it has downloaded may well not be committed yet.
     if !Lock::is_held(place.lock()) {
-        for note in store.not_in(&deliveries)? {
+        for note in kept {
             let problem =
                 "it is kept, but not in the tables; run `backstory sync`, which loads it".to_owned();
             findings.push(finding(&store, &note, problem));

@@ -1,5 +1,6 @@
 //! Intents and the jobs that came of them: each is one row, from before its request until it has ended.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use backstory_api::ActivityType;
@@ -102,6 +103,8 @@ pub enum Ending {
     Unknown,
     /// Its reply was lost, and no list can tell whether it exists.
     OutcomeUnknown,
+    /// Its rows were in the destination, and are there no more.
+    Lost,
 }
 
 /// An intent, and the job that came of it as far as is known.
@@ -284,7 +287,8 @@ impl Ledger {
         Ok(self.ended_jobs()?.iter().filter_map(LedgerJob::attempt).collect())
     }
 
-    /// Brings the ledger up to what the destination holds: its deliveries are committed, whatever the ledger thought.
+    /// Brings the ledger up to what the destination holds: its deliveries are committed, whatever the ledger thought, and what
+    /// it has lost isn't any more.
     pub(crate) fn reconcile(&self, deliveries: &[DeliveryRecord], at: Timestamp) -> Result<(), Error> {
         let open = self.open_jobs()?;
         let done: Vec<i64> = open
@@ -298,7 +302,21 @@ impl Ledger {
             })
             .map(|job| job.id)
             .collect();
-        done.into_iter().try_for_each(|id| self.committed(id, at, None))
+        done.into_iter().try_for_each(|id| self.committed(id, at, None))?;
+        self.lost(deliveries)?.iter().try_for_each(|job| self.end(job.id, Ending::Lost, None, at))
+    }
+
+    /// The jobs of activities whose rows were committed, and aren't among these deliveries. (A refresh of contacts goes when
+    /// later ones have taken its place.)
+    pub(crate) fn lost(&self, deliveries: &[DeliveryRecord]) -> Result<Vec<LedgerJob>, Error> {
+        let there: HashSet<&str> = deliveries
+            .iter()
+            .filter(|record| record.delivery.resource == Resource::Activities)
+            .map(|record| record.delivery.job_id.as_str())
+            .collect();
+        let mut committed = self.jobs_where("stage = 'committed' AND kind <> 'contacts'")?;
+        committed.retain(|job| job.job_id.as_deref().is_some_and(|id| !there.contains(id)));
+        Ok(committed)
     }
 
     /// The jobs that aren't over: intents without a reply, jobs in flight, abandoned ones. Oldest first.
@@ -428,6 +446,7 @@ const ENDINGS: &[(Ending, &str)] = &[
     (Ending::Expired, "expired"),
     (Ending::Unknown, "unknown"),
     (Ending::OutcomeUnknown, "outcome_unknown"),
+    (Ending::Lost, "lost"),
 ];
 
 impl Ending {
@@ -505,7 +524,12 @@ mod tests {
         assert_eq!(ledger.open_jobs().unwrap().len(), 1);
         delivery.resource = Resource::Activities;
         ledger.reconcile(&[DeliveryRecord::new(delivery, Vec::new())], now).unwrap();
-        assert!(ledger.open_jobs().unwrap().is_empty());
+        assert!(ledger.open_jobs().unwrap().is_empty() && ledger.ended_jobs().unwrap().is_empty());
+        // And one that isn't there any more is lost.
+        assert_eq!(ledger.lost(&[]).unwrap().len(), 1);
+        ledger.reconcile(&[], now).unwrap();
+        assert_eq!(ledger.ended_jobs().unwrap()[0].ending, Some(Ending::Lost));
+        assert!(ledger.lost(&[]).unwrap().is_empty(), "it is known by now");
     }
 
     #[test]
