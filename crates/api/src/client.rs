@@ -65,6 +65,11 @@ impl Client {
         ContactsApi::new(self.clone())
     }
 
+    /// Where the service is.
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.0.base
+    }
+
     /// The use limits that requests are checked against before they are sent.
     pub fn limits(&self) -> &UseLimits {
         &self.0.limits

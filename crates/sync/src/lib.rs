@@ -43,6 +43,7 @@ mod plan;
 mod quarantine;
 mod raw;
 mod slots;
+mod stated_size;
 mod status;
 
 pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};

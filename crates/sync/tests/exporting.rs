@@ -5,7 +5,7 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backstory_api::ContactsFormat;
+use backstory_api::{BaseUrl, ContactsFormat};
 use backstory_sync::{BadRowPolicy, ErrorKind, MANIFEST, Manifest, OutputFormat, Report, Silent, export};
 use backstory_transport::Scripted;
 use service::{Service, activities, client, contacts, files, lines, options, plan};
@@ -204,6 +204,125 @@ async fn a_later_run_takes_over_the_jobs_of_an_earlier_one() {
         export(&client(&scripted), &plan(activities(), RANGE), &options, Arc::new(Silent)).await.unwrap();
     assert_eq!(report.rows(), 6);
     assert_eq!(posts(&scripted.requests()), 0);
+}
+
+/// Another service behind the same address, or a simulator that was started anew, has another job under the same id.
+#[tokio::test]
+async fn a_job_that_asks_for_something_else_is_not_taken_over() {
+    let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+    service.twist(
+        |request, reply| if request.uri().path().ends_with("/data") { reply.cut_at(120) } else { reply },
+    );
+    run(&service, folder.path(), |_| {}).await;
+    let anew = Service::new();
+    let other_folder = tempfile::tempdir().unwrap();
+    let other = options(other_folder.path(), OutputFormat::JsonLines);
+    let january = plan(activities(), "2024-01-01..2024-01-31");
+    export(&client(&anew.scripted()), &january, &other, Arc::new(Silent)).await.unwrap();
+    // Job 100 is of January now, and 101 isn't there.
+    let scripted = anew.scripted();
+    let options = options(folder.path(), OutputFormat::JsonLines);
+    let report =
+        export(&client(&scripted), &plan(activities(), RANGE), &options, Arc::new(Silent)).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(posts(&scripted.requests()), 2);
+    assert!(report.windows.iter().all(|window| window.job.id != "100"), "{report:?}");
+}
+
+#[tokio::test]
+async fn the_same_export_of_another_service_is_another_export() {
+    let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+    run(&service, folder.path(), |_| {}).await;
+    let scripted = service.scripted();
+    let elsewhere = backstory_api::Client::builder(BaseUrl::parse("http://other.example").unwrap())
+        .adapter(scripted.clone())
+        .tokens(backstory_auth::FixedToken::new("t").unwrap())
+        .build()
+        .unwrap();
+    let options = options(folder.path(), OutputFormat::JsonLines);
+    let error = export(&elsewhere, &plan(activities(), RANGE), &options, Arc::new(Silent)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Occupied);
+    let words =
+        "a snapshot of all activities, 2025-01-01 to 2026-03-01, as jsonl from http://service.example";
+    assert!(error.to_string().contains(words), "{error}");
+    assert!(scripted.requests().is_empty());
+    // A manifest of the time before services were noted goes on.
+    let manifest = folder.path().join(MANIFEST);
+    let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+    text["exports"][0]["request"].as_object_mut().unwrap().remove("service");
+    std::fs::write(&manifest, text.to_string()).unwrap();
+    assert_eq!(run(&service, folder.path(), |_| {}).await.reused, 2);
+}
+
+#[tokio::test]
+async fn a_replacement_that_fails_leaves_what_it_would_replace() {
+    let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+    run(&service, folder.path(), |_| {}).await;
+    let before = files(folder.path());
+    let other = plan(activities(), "2024-01-01..2024-02-01");
+    let mut forced = options(folder.path(), OutputFormat::JsonLines);
+    forced.overwrite = true;
+    // Nothing is begun: all is as it was.
+    service.twist(|_, _| Scripted::reply(401, "{}"));
+    let report = export(&client(&service.scripted()), &other, &forced, Arc::new(Silent)).await.unwrap();
+    assert!(!report.is_complete());
+    assert_eq!(files(folder.path()), before);
+    service.twist(|_, reply| reply);
+    assert_eq!(run(&service, folder.path(), |_| {}).await.reused, 2);
+    // A job is begun and nothing lands: what is to be replaced stays, and goes when the replacement is there.
+    service.twist(
+        |request, reply| if request.uri().path().ends_with("/data") { reply.cut_at(120) } else { reply },
+    );
+    export(&client(&service.scripted()), &other, &forced, Arc::new(Silent)).await.unwrap();
+    let names = |files: std::collections::BTreeMap<String, Vec<u8>>| files.into_keys().collect::<Vec<_>>();
+    assert_eq!(names(files(folder.path())), names(before));
+    service.twist(|_, reply| reply);
+    for overwrite in [false, true] {
+        forced.overwrite = overwrite;
+        let report = export(&client(&service.scripted()), &other, &forced, Arc::new(Silent)).await.unwrap();
+        assert!(report.is_complete());
+        assert_eq!(
+            names(files(folder.path())),
+            ["activities/activities_snapshot_all_2024-01-01_2024-02-01.jsonl", MANIFEST]
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_export_that_has_fetched_nothing_claims_no_folder() {
+    let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+    service.twist(|_, _| Scripted::reply(403, "{}"));
+    assert!(!run(&service, folder.path(), |_| {}).await.is_complete());
+    assert!(files(folder.path()).is_empty());
+    service.twist(|_, reply| reply);
+    let other = plan(activities(), "2024-01-01..2024-02-01");
+    let options = options(folder.path(), OutputFormat::JsonLines);
+    let report = export(&client(&service.scripted()), &other, &options, Arc::new(Silent)).await.unwrap();
+    assert!(report.is_complete());
+}
+
+#[tokio::test]
+async fn a_manifest_that_names_files_elsewhere_is_not_believed() {
+    let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+    let victim = folder.path().join("victim.txt");
+    let exports = folder.path().join("exports");
+    for path in [victim.to_str().unwrap(), "../victim.txt", "activities/../../victim.txt"] {
+        std::fs::write(&victim, "mine").unwrap();
+        let _ = std::fs::remove_dir_all(&exports);
+        run(&service, &exports, |_| {}).await;
+        let manifest = exports.join(MANIFEST);
+        let mut text: serde_json::Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).unwrap();
+        text["exports"][0]["windows"][0]["files"][0]["path"] = path.into();
+        std::fs::write(&manifest, text.to_string()).unwrap();
+        let mut options = options(&exports, OutputFormat::JsonLines);
+        let other = plan(activities(), "2024-01-01..2024-02-01");
+        let error =
+            export(&client(&service.scripted()), &other, &options, Arc::new(Silent)).await.unwrap_err();
+        assert!(error.to_string().contains("is not in the folder"), "{error}");
+        options.overwrite = true;
+        export(&client(&service.scripted()), &other, &options, Arc::new(Silent)).await.unwrap();
+        assert_eq!(std::fs::read(&victim).unwrap(), b"mine");
+    }
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use crate::ledger::JobSpec;
 use crate::pipe::{Receiver, pipe};
 use crate::quarantine::Quarantine;
 use crate::raw::{Keeping, RawStore, RawWriter};
+use crate::stated_size;
 
 /// How many bytes arrive between two reports of progress.
 const BYTES_STEP: u64 = 1 << 20;
@@ -115,6 +116,11 @@ pub(super) async fn land(
         let message = "the decoder broke down; please report this";
         LandingFailure::Own(Error::new(ErrorKind::BadData, message).with_source(error))
     })?;
+    if let Ok(committed) = &loaded
+        && let Some(doubt) = stated_size::doubt(done, committed.record.bytes())
+    {
+        tracing::warn!(job = %done.job_id, "{spec}: {doubt}");
+    }
     loaded.map_err(|error| {
         if is_suspect(&error) { LandingFailure::Suspect(error) } else { LandingFailure::Own(error) }
     })

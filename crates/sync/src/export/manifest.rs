@@ -2,7 +2,7 @@
 //! makes a second run fetch only the rest.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use backstory_api::{Job, JobId};
 use backstory_limits::DateRange;
@@ -38,6 +38,9 @@ pub struct ExportEntry {
     pub complete: bool,
     /// The windows that were begun, in order.
     pub windows: Vec<WindowEntry>,
+    /// Files of the export that this one replaces, below the folder: they go when it is complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<String>,
 }
 
 /// One window of an export.
@@ -119,6 +122,12 @@ impl Manifest {
                 manifest.version
             )));
         }
+        // Files that a manifest names may be replaced and removed, so it had better name none but the folder's.
+        let mut names = manifest.exports.iter().flat_map(ExportEntry::names);
+        if let Some(name) = names.find(|name| !is_below(name)) {
+            return Err(foreign(format!("its file `{name}` is not in the folder")));
+        }
+        drop(names);
         Ok(manifest)
     }
 
@@ -165,9 +174,63 @@ impl ExportEntry {
         }
     }
 
+    /// Whether a request goes on with this export. Manifests used not to say which service it came from.
+    pub(super) fn is_of(&self, request: &Value) -> bool {
+        let mut request = request.clone();
+        if let Some(request) = request.as_object_mut().filter(|_| self.request.get("service").is_none()) {
+            request.remove("service");
+        }
+        self.request == request
+    }
+
+    /// Whether there is nothing of it yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.windows.is_empty() && self.replaces.is_empty()
+    }
+
+    /// What was asked for, for people.
+    pub(super) fn in_words(&self) -> String {
+        let word = |pointer: &str| self.request.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+        let what = match self.resource.as_str() {
+            "activities" => {
+                format!("a {} of {} activities", word("/selection/kind"), word("/selection/type"))
+            }
+            other => other.to_owned(),
+        };
+        let from = self.request.get("service").and_then(Value::as_str);
+        let from = from.map_or_else(String::new, |service| format!(" from {service}"));
+        format!("{what}, {} to {}, as {}{from}", word("/from"), word("/to"), word("/format"))
+    }
+
+    /// The files of its windows, and of what it replaces, below the folder.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let files = self.windows.iter().flat_map(|window| &window.files).map(|file| file.path.as_str());
+        files.chain(self.replaces.iter().map(String::as_str))
+    }
+
+    /// The entry of an export that replaces this one.
+    pub(super) fn replaced_by(&self, mut new: Self) -> Self {
+        new.replaces = self.names().map(str::to_owned).collect();
+        new.replaces.sort_unstable();
+        new.replaces.dedup();
+        new
+    }
+
+    /// The files of what it replaces.
+    pub(super) fn replaced_paths<'e>(&'e self, folder: &'e Path) -> impl Iterator<Item = PathBuf> + use<'e> {
+        self.replaces.iter().map(|name| folder.join(name))
+    }
+
+    /// The files of its windows.
     pub(super) fn paths<'e>(&'e self, folder: &'e Path) -> impl Iterator<Item = PathBuf> + use<'e> {
         self.windows.iter().flat_map(|window| &window.files).map(|file| folder.join(&file.path))
     }
+}
+
+/// Whether a file's name, with forward slashes, leads nowhere but below the folder.
+fn is_below(name: &str) -> bool {
+    let mut parts = Path::new(name).components().peekable();
+    parts.peek().is_some() && parts.all(|part| matches!(part, Component::Normal(_)))
 }
 
 impl JobEntry {
@@ -178,6 +241,11 @@ impl JobEntry {
             started: job.job_start_time,
             ended: job.job_end_time,
         }
+    }
+
+    /// Whether a job of the same id may be this one: as far as is known, both were created at the same time.
+    pub(super) fn may_be(&self, job: &Job) -> bool {
+        self.created.zip(job.job_created_time).is_none_or(|(ours, found)| ours == found)
     }
 
     pub(super) fn of_id(id: &JobId) -> Self {

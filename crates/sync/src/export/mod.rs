@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use backstory_api::{Activities, Client, Contacts, ContactsFormat, JobId, WaitPolicy};
+use backstory_api::{Activities, Client, Contacts, ContactsFormat, WaitPolicy};
 use backstory_limits::{DateRange, SlotPolicy};
 use futures_util::stream::{self, StreamExt as _};
 use jiff::Timestamp;
@@ -118,7 +118,7 @@ pub async fn export(
     options: &ExportOptions,
     observer: Arc<dyn Observer>,
 ) -> Result<Report, Error> {
-    let folder = Folder::open(plan, options)?;
+    let folder = Folder::open(plan, options, client.base_url().as_str())?;
     let shared = Shared {
         client,
         selection: plan.selection(),
@@ -197,7 +197,7 @@ async fn bring<R: WindowRequest>(
             }
         }
         // A window that was whole and isn't any more is fetched by a job of its own; an unfinished one goes on with its job.
-        let earlier = known.filter(|known| !known.complete).map(|known| JobId::from(known.job.id));
+        let earlier = known.filter(|known| !known.complete).map(|known| known.job);
         let entry = window::run::<R>(shared, filter, window, earlier, |entry| folder.put(entry)).await?;
         let file = entry.files.first().map(|file| folder.path.join(&file.path)).unwrap_or_default();
         let landed = Event::Landed { window, rows: entry.rows, bad_rows: entry.bad_rows, file: &file };
@@ -216,14 +216,12 @@ async fn bring<R: WindowRequest>(
 struct Folder {
     path: PathBuf,
     manifest: Mutex<(Manifest, ExportEntry)>,
-    /// Files of the export that is being replaced.
-    replaced: Vec<PathBuf>,
     /// Holds the lock; the system lets go of it when the process ends, however it ends.
     _lock: File,
 }
 
 impl Folder {
-    fn open(plan: &ExportPlan, options: &ExportOptions) -> Result<Self, Error> {
+    fn open(plan: &ExportPlan, options: &ExportOptions, service: &str) -> Result<Self, Error> {
         let path = options.folder.clone();
         fs::create_dir_all(&path).map_err(|error| Error::destination("make the folder", &path, error))?;
         let lock = lock(&path)?;
@@ -239,17 +237,20 @@ impl Folder {
                 "to": plan.range().end(),
                 "windows": plan.windows().len(),
                 "format": options.format.as_str(),
+                "service": service,
             }),
             complete: false,
             windows: Vec::new(),
+            replaces: Vec::new(),
         };
-        let (entry, replaced) = match manifest.export(&fresh.resource) {
-            None => (fresh, Vec::new()),
-            Some(known) if options.overwrite => (fresh, known.paths(&path).collect()),
-            Some(known) if known.request == fresh.request => (known.clone(), Vec::new()),
+        let entry = match manifest.export(&fresh.resource) {
+            None => fresh,
+            Some(known) if options.overwrite => known.replaced_by(fresh),
+            Some(known) if known.is_of(&fresh.request) => known.clone(),
+            Some(known) if known.is_empty() => fresh,
             Some(known) => return Err(other_export(&path, known)),
         };
-        let folder = Self { path, manifest: Mutex::new((manifest, entry)), replaced, _lock: lock };
+        let folder = Self { path, manifest: Mutex::new((manifest, entry)), _lock: lock };
         if !options.overwrite {
             folder.refuse_strangers(plan, options)?;
         }
@@ -258,7 +259,10 @@ impl Folder {
 
     /// Files that stand where ours will, and that no manifest explains, are somebody else's.
     fn refuse_strangers(&self, plan: &ExportPlan, options: &ExportOptions) -> Result<(), Error> {
-        let ours: HashSet<PathBuf> = self.guard().1.paths(&self.path).collect();
+        let ours: HashSet<PathBuf> = {
+            let guard = self.guard();
+            guard.1.paths(&self.path).chain(guard.1.replaced_paths(&self.path)).collect()
+        };
         for window in plan.windows() {
             // A window whose job is known may have landed in the moment before the manifest was written.
             if self.known(*window).is_some() {
@@ -293,19 +297,26 @@ impl Folder {
     fn close(&self, complete: bool) -> Result<Vec<WindowEntry>, Error> {
         let mut guard = self.guard();
         let (manifest, entry) = &mut *guard;
+        // An export of which nothing was begun leaves the folder as it was.
+        if entry.windows.is_empty() {
+            return Ok(Vec::new());
+        }
         entry.complete = complete;
         manifest.put(entry.clone());
         manifest.write(&self.path)?;
-        if complete {
+        if complete && !entry.replaces.is_empty() {
             let kept: HashSet<PathBuf> = entry.paths(&self.path).collect();
-            for old in self.replaced.iter().filter(|old| !kept.contains(*old)) {
-                match fs::remove_file(old) {
+            for old in entry.replaced_paths(&self.path).filter(|old| !kept.contains(old)) {
+                match fs::remove_file(&old) {
                     Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(Error::destination("remove the replaced export's file", old, error));
+                        return Err(Error::destination("remove the replaced export's file", &old, error));
                     }
                     _ => {}
                 }
             }
+            entry.replaces.clear();
+            manifest.put(entry.clone());
+            manifest.write(&self.path)?;
         }
         Ok(entry.windows.iter().filter(|window| window.complete).cloned().collect())
     }
@@ -331,8 +342,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
 }
 
 fn other_export(folder: &Path, known: &ExportEntry) -> Error {
-    let message =
-        format!("{} holds another export of {}: {}", folder.display(), known.resource, known.request);
+    let message = format!("{} holds another export: {}", folder.display(), known.in_words());
     Error::new(ErrorKind::Occupied, message)
         .with_hint("choose another folder, or replace that export with --force; to go on with it, use the same arguments")
 }

@@ -23,6 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::pipe::pipe;
 use crate::plan::{ContactFilter, Selection};
 use crate::slots::{NoSlot, Request, Slots};
+use crate::stated_size;
 
 /// Pauses while the service says that its queue is full.
 const FIRST_QUEUE_PAUSE: Duration = Duration::from_secs(5);
@@ -61,6 +62,15 @@ pub(super) trait WindowRequest: Resource {
 
     /// How the job shows in the service's list, where there is one.
     fn slot_request(window: DateRange, filter: &Self::Filter) -> Option<Request>;
+
+    /// Whether a job may be the one that was asked for, by what the service tells of it.
+    fn may_be_of(job: &Job, window: DateRange, filter: &Self::Filter) -> bool;
+}
+
+/// Whether a job's echo doesn't contradict the window.
+fn is_of_window(job: &Job, window: DateRange) -> bool {
+    job.start_date.is_none_or(|start| start == window.start())
+        && job.end_date.is_none_or(|end| end == window.end())
 }
 
 impl WindowRequest for Activities {
@@ -81,6 +91,13 @@ impl WindowRequest for Activities {
 
     fn slot_request(window: DateRange, (kind, activity_type): &Self::Filter) -> Option<Request> {
         Some(Request::new(window, *kind, *activity_type))
+    }
+
+    fn may_be_of(job: &Job, window: DateRange, (kind, activity_type): &Self::Filter) -> bool {
+        let (of_kind, of_type) = (job.export_type.as_deref(), job.activity_type.as_deref());
+        is_of_window(job, window)
+            && of_kind.is_none_or(|word| word.parse().is_ok_and(|found: ExportKind| found == *kind))
+            && of_type.is_none_or(|word| ActivityType::from_word(word) == Some(*activity_type))
     }
 }
 
@@ -116,6 +133,10 @@ impl WindowRequest for Contacts {
     fn slot_request(_: DateRange, _: &ContactFilter) -> Option<Request> {
         None
     }
+
+    fn may_be_of(job: &Job, window: DateRange, _: &ContactFilter) -> bool {
+        is_of_window(job, window)
+    }
 }
 
 /// Brings one window. `begun` is told of the job as soon as it exists, so that a later run can take it over.
@@ -123,7 +144,7 @@ pub(super) async fn run<R: WindowRequest>(
     shared: &Shared<'_>,
     filter: &R::Filter,
     window: DateRange,
-    earlier: Option<JobId>,
+    earlier: Option<JobEntry>,
     begun: impl Fn(WindowEntry) -> Result<(), Error>,
 ) -> Result<WindowEntry, Error> {
     let mut earlier = earlier;
@@ -145,11 +166,11 @@ async fn wait_for_job<R: WindowRequest>(
     shared: &Shared<'_>,
     filter: &R::Filter,
     window: DateRange,
-    earlier: Option<JobId>,
+    earlier: Option<JobEntry>,
     begun: &impl Fn(WindowEntry) -> Result<(), Error>,
 ) -> Result<(ExportJob<R>, Job), Error> {
     let taken_over = match earlier {
-        Some(id) => take_over::<R>(shared, id).await?,
+        Some(earlier) => take_over::<R>(shared, filter, window, &earlier).await?,
         None => None,
     };
     let was_taken_over = taken_over.is_some();
@@ -171,13 +192,16 @@ async fn wait_for_job<R: WindowRequest>(
     Ok((job, done))
 }
 
-/// An earlier run's job, unless it ended badly or is gone.
+/// An earlier run's job, unless it ended badly or is gone, or another job has its id: where a service began anew.
 async fn take_over<R: WindowRequest>(
     shared: &Shared<'_>,
-    id: JobId,
+    filter: &R::Filter,
+    window: DateRange,
+    earlier: &JobEntry,
 ) -> Result<Option<(ExportJob<R>, Job)>, Error> {
-    let job = R::attach(shared.client, id);
+    let job = R::attach(shared.client, JobId::from(earlier.id.as_str()));
     match job.poll().await {
+        Ok(last) if !(R::may_be_of(&last, window, filter) && earlier.may_be(&last)) => Ok(None),
         Ok(last) if matches!(last.state, Some(JobState::Failed | JobState::Canceled)) => Ok(None),
         Ok(last) => Ok(Some((job, last))),
         Err(error)
@@ -304,6 +328,9 @@ async fn land<R: WindowRequest>(
     let Some(downloaded) = downloaded else {
         return Err(Error::new(ErrorKind::BadData, "the decoder stopped before the result was whole").into());
     };
+    if let Some(doubt) = stated_size::doubt(done, downloaded.bytes) {
+        tracing::warn!(%window, job = %done.job_id, "{doubt}");
+    }
     Ok(WindowEntry {
         complete: true,
         bytes: downloaded.bytes,
