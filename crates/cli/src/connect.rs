@@ -1,5 +1,6 @@
 //! From settings to a client: the adapter, a token cache for each key, and the two put together.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use backstory_api::{Client, token_flow};
@@ -60,7 +61,14 @@ pub(crate) fn source(pair: &KeyPair) -> Result<Box<dyn CredentialsSource>, Failu
     let id = pair.client_id.as_str();
     Ok(match &pair.secret {
         SecretFrom::Value(secret) => Box::new(Credentials::new(id, secret.clone())),
-        SecretFrom::File(path) => Box::new(SecretFile::new(id, path)),
+        SecretFrom::File(path) => {
+            // It is read anew for each token; that it isn't there at all is better told before anything is begun.
+            File::open(path).map_err(|error| {
+                let message = format!("the secret of the key {id} can't be read from {}", path.display());
+                Failure::usage(message).with_source(error)
+            })?;
+            Box::new(SecretFile::new(id, path))
+        }
         SecretFrom::Command(command) => {
             let (program, arguments) = command.split_first().ok_or_else(|| {
                 Failure::usage("client_secret_command is empty; name a program and its arguments")

@@ -95,9 +95,10 @@ impl Failure {
 /// The message, then each cause on a line of its own, then what to do now.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
+        // What a service says has no line of its own, or it could pass for ours.
+        f.write_str(&self.message.replace('\n', "\n    "))?;
         for cause in self.causes() {
-            write!(f, "\n  because: {cause}")?;
+            write!(f, "\n  because: {}", cause.replace('\n', "\n    "))?;
         }
         self.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\n  what to do: {hint}"))
     }
@@ -167,5 +168,8 @@ mod tests {
         let failure = Failure::new(Exit::Failed, "can't write x").with_source(cause).with_hint("make room");
         assert_eq!(failure.to_string(), "can't write x\n  because: disk full\n  what to do: make room");
         assert_eq!(failure.exit.code(), 1);
+        let cause = std::io::Error::other("HTTP 400: hello\nerror: fake");
+        let failure = Failure::new(Exit::Failed, "can't list").with_source(cause);
+        assert_eq!(failure.to_string(), "can't list\n  because: HTTP 400: hello\n    error: fake");
     }
 }

@@ -1,6 +1,7 @@
 //! Results on stdout. A reader that goes away early, such as `head`, is not a failure.
 
-use std::io::{self, Write as _};
+use std::borrow::Cow;
+use std::io::{self, Write};
 
 use serde::Serialize;
 
@@ -17,9 +18,41 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// Stdout, for what writes by itself.
+pub(crate) struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+        match io::stdout().write(data) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(data.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match io::stdout().flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
+    }
+}
+
 /// Writes a text and a line end.
 pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
-    bytes(format!("{text}\n").as_bytes())
+    bytes(format!("{}\n", without_controls(&text.to_string())).as_bytes())
+}
+
+/// A text without what would steer a terminal, which may stand in anything that a service or a file says.
+pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
+    let steers = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if steers(letter) { plain.extend(letter.escape_default()) } else { plain.push(letter) }
+    }
+    Cow::Owned(plain)
 }
 
 /// Writes one JSON document.
@@ -27,7 +60,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| {
         Failure::new(Exit::Failed, "the result can't be written as JSON").with_source(error)
     })?;
-    line(text)
+    bytes(format!("{text}\n").as_bytes())
 }
 
 /// A table with aligned columns; numbers to the right.
@@ -53,6 +86,12 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_and_not_sent() {
+        assert_eq!(without_controls("a\u{1b}[2J\u{7}b\u{9b}\r\n\tc"), "a\\u{1b}[2J\\u{7}b\\u{9b}\\r\n\tc");
+        assert!(matches!(without_controls("plain \u{e9}\n"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn columns_are_aligned_and_numbers_stand_right() {

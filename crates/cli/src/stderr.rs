@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::args::{Cli, Command};
 use crate::exit::Failure;
+use crate::output::without_controls;
 use crate::progress::above_bars;
 
 /// How stderr is written.
@@ -72,12 +73,16 @@ impl StderrFormat {
 /// Writes one object on a line of its own.
 pub(crate) fn write_json(value: &impl Serialize) {
     if let Ok(object) = serde_json::to_string(value) {
-        line(object);
+        write(&object);
     }
 }
 
 /// Writes a text and a line end, above the progress bars. That nobody listens any more is no failure of the work.
 pub(crate) fn line(text: impl fmt::Display) {
-    let text = format!("{text}\n");
-    let _ = above_bars(|| std::io::stderr().lock().write_all(text.as_bytes()));
+    write(&without_controls(&text.to_string()));
+}
+
+fn write(text: &str) {
+    let line = format!("{text}\n");
+    let _ = above_bars(|| std::io::stderr().lock().write_all(line.as_bytes()));
 }

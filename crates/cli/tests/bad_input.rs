@@ -131,7 +131,32 @@ fn wrong_credentials_end_with_3_and_hint_at_the_key_types() {
         .ended_with(3)
         .error_says("Activity key");
     run(service.client().args(["auth", "check"]).env("BACKSTORY_CLIENT_SECRET", "wrong")).ended_with(3);
-    assert_eq!(files(&out), ["manifest.json"]);
+    assert!(files(&out).is_empty(), "nothing was begun, and nothing claims the folder");
+    let mut without = service.client();
+    without.env_remove("BACKSTORY_CLIENT_SECRET").env("BACKSTORY_CLIENT_SECRET_FILE", "/nonexistent/secret");
+    run(without.args(["jobs", "list"])).ended_with(2).error_says("/nonexistent/secret");
+}
+
+#[test]
+fn an_auth_check_looks_at_each_key_and_each_stand_by() {
+    let service = Service::start(&[]);
+    let check = || {
+        let mut command = service.client();
+        command.args(["auth", "check"]);
+        command
+    };
+    let mut object = check();
+    object.env("BACKSTORY_OBJECT_CLIENT_ID", "key").env("BACKSTORY_OBJECT_CLIENT_SECRET", "wrong");
+    let said = run(&mut object).ended_with(3).error_says("the key key (object) gets no token");
+    assert!(said.stdout.contains("key key (any): a token of"), "{}", said.stdout);
+    let keys = run(object.arg("--json")).ended_with(3).json()["keys"].clone();
+    let oks: Vec<&serde_json::Value> = keys.as_array().unwrap().iter().map(|key| &key["ok"]).collect();
+    assert_eq!(oks, [true, false]);
+    let mut stand_by = check();
+    stand_by.env("BACKSTORY_CLIENT_ID_2", "insight-key").env("BACKSTORY_CLIENT_SECRET_2", "wrong");
+    run(&mut stand_by).ended_with(3).error_says("insight-key");
+    stand_by.env("BACKSTORY_CLIENT_SECRET_2", SECRET);
+    assert!(run(&mut stand_by).ended_with(0).stdout.contains("(any, stand-by)"));
 }
 
 #[test]
@@ -165,6 +190,50 @@ fn a_folder_that_cannot_be_written_ends_with_1_before_any_job_is_created() {
         .error_says("what to do");
     let jobs = run(service.client().args(["jobs", "list", "--json"])).ended_with(0).json();
     assert_eq!(jobs.as_array().unwrap().len(), 0);
+}
+
+/// Linux lets a path hold any bytes.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_is_no_text_is_as_good_as_another() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &[u8]| folder.path().join(std::ffi::OsStr::from_bytes(name));
+    let out = path(b"g\xff");
+    let exported = run(export(&service, &out).arg("--json")).ended_with(0).json();
+    assert!(exported["folder"].as_str().unwrap().ends_with("g\u{fffd}"), "{exported}");
+    let id = exported["windows"][0]["job"]["id"].as_str().unwrap().to_owned();
+    let mut download = service.client();
+    download.args(["jobs", "download", &id, "--json", "--out"]).arg(path(b"d\xff.jsonl"));
+    run(&mut download).ended_with(0);
+}
+
+#[test]
+fn a_result_may_go_to_standard_output_and_one_that_there_is_not_is_no_download() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let exported = run(export(&service, folder.path()).arg("--json")).ended_with(0).json();
+    let id = exported["windows"][0]["job"]["id"].as_str().unwrap().to_owned();
+    let file = folder.path().join(exported["windows"][0]["files"][0]["path"].as_str().unwrap());
+    let download = |id: &str| {
+        let mut command = service.client();
+        command.args(["jobs", "download", id, "--out", "-"]);
+        command
+    };
+    let said = run(&mut download(&id)).ended_with(0).error_says("sha256");
+    assert_eq!(said.stdout, std::fs::read_to_string(file).unwrap());
+    run(download(&id).arg("--json")).ended_with(2);
+    let faults = folder.path().join("faults.toml");
+    std::fs::write(&faults, "[[rule]]\nroute = \"create\"\neffect = \"job-fails\"").unwrap();
+    let service = Service::start(&["--faults", faults.to_str().unwrap()]);
+    let other = tempfile::tempdir().unwrap();
+    let failed = run(export(&service, other.path()).arg("--json")).ended_with(1).json();
+    let jobs = run(service.client().args(["jobs", "list", "--json"])).ended_with(0).json();
+    let id = jobs[0]["job_id"].as_str().unwrap_or_else(|| panic!("{jobs} {failed}")).to_owned();
+    let mut download = service.client();
+    download.args(["jobs", "download", &id, "--out"]).arg(other.path().join("x"));
+    run(&mut download).ended_with(1).error_says("its state is Failed");
 }
 
 #[test]

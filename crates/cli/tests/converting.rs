@@ -259,6 +259,17 @@ fn a_device_is_written_to_and_a_full_one_is_told() {
     assert_eq!(desk.files(), ["a.jsonl"]);
 }
 
+#[test]
+fn a_name_with_an_ending_tells_the_form() {
+    let desk = Desk::with(&[("a.jsonl", ACTIVITIES)]);
+    desk.run(&["a.jsonl", "--out", "b.jsonl"]).ended_with(0);
+    assert!(std::fs::read(desk.path("b.jsonl")).unwrap().starts_with(b"{"));
+    desk.run(&["a.jsonl", "--shape", "nested", "--out", "c.arrow"]).ended_with(0);
+    assert!(std::fs::read(desk.path("c.arrow")).unwrap().starts_with(b"ARROW1"));
+    desk.run(&["a.jsonl", "--format", "parquet", "--out", "d.jsonl"]).ended_with(0);
+    assert!(std::fs::read(desk.path("d.jsonl")).unwrap().starts_with(b"PAR1"), "what is said counts more");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reader_that_goes_away_early_is_no_failure() {

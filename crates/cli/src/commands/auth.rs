@@ -2,14 +2,15 @@
 
 use backstory_auth::{Claims, ErrorKind, KeyType, TokenSource as _};
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::Common;
 use crate::connect::Connection;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::or_interrupted;
 use crate::output;
-use crate::settings::{Environment, KeySet, Keys, Settings};
+use crate::settings::{Environment, KeyPair, KeySet, Keys, Settings};
+use crate::stderr::StderrFormat;
 
 #[derive(Debug, Args)]
 pub(crate) struct AuthArgs {
@@ -38,55 +39,94 @@ pub(crate) async fn run(
     }
     let connection = Connection::open(&settings)?;
     let work = async {
-        let mut found = Vec::new();
+        let mut checked = Vec::new();
         for (kind, keys) in given {
-            found.push(token_of(&connection, kind, keys).await?);
+            // Each for itself, or a stand-by that is no good would be found out when it is needed.
+            for (pair, stands_by) in
+                std::iter::once((&keys.first, false)).chain(keys.stand_by.iter().map(|pair| (pair, true)))
+            {
+                let found = token_of(&connection, kind, pair).await;
+                checked.push(Checked { kind, client_id: pair.client_id.clone(), stands_by, found });
+            }
         }
-        Ok(found)
+        Ok(checked)
     };
-    let found = or_interrupted(work, "nothing was changed").await?;
+    let checked = or_interrupted(work, "nothing was changed").await?;
     if common.json {
-        let keys: Vec<_> = found
-            .iter()
-            .map(|Found { kind, client_id: id, left, claims }| {
-                json!({"key_type": kind, "client_id": id, "remaining_seconds": left, "claims": claims})
-            })
-            .collect();
+        let keys: Vec<_> = checked.iter().map(Checked::as_json).collect();
         output::json(&json!({"base_url": settings.base_url.as_str(), "keys": keys}))?;
-        return Ok(Exit::Done);
-    }
-    for Found { kind, client_id: id, left, claims } in found {
-        let life = left.map_or_else(|| "an unknown time".to_owned(), |left| format!("{left} s"));
-        output::line(format!(
-            "key {id} ({kind}): a token of {} with {life} left",
-            settings.base_url.as_str()
-        ))?;
-        match claims {
-            Some(claims) => output::line(format!("  claims: {}", claims.to_json()))?,
-            None => output::line("  the token is no readable JWT, which is no fault")?,
+    } else {
+        for key in &checked {
+            key.tell(settings.base_url.as_str())?;
         }
     }
-    Ok(Exit::Done)
+    let mut failures = checked.into_iter().filter_map(|key| key.found.err());
+    match failures.next() {
+        None => Ok(Exit::Done),
+        Some(first) => {
+            StderrFormat::Text.failure(None, &first);
+            failures.for_each(|failure| StderrFormat::Text.failure(None, &failure));
+            Ok(first.exit)
+        }
+    }
+}
+
+/// A key, and what came of asking for a token with it.
+struct Checked {
+    kind: &'static str,
+    client_id: String,
+    stands_by: bool,
+    found: Result<Found, Failure>,
+}
+
+impl Checked {
+    fn as_json(&self) -> Value {
+        let mut key = json!({
+            "key_type": self.kind,
+            "client_id": self.client_id,
+            "stands_by": self.stands_by,
+            "ok": self.found.is_ok(),
+        });
+        match &self.found {
+            Ok(found) => {
+                key["remaining_seconds"] = json!(found.left);
+                key["claims"] = json!(found.claims);
+            }
+            Err(failure) => key["error"] = json!(failure.to_string()),
+        }
+        key
+    }
+
+    fn tell(&self, base_url: &str) -> Result<(), Failure> {
+        let Ok(Found { left, claims }) = &self.found else { return Ok(()) };
+        let life = left.map_or_else(|| "an unknown time".to_owned(), |left| format!("{left} s"));
+        let (id, kind) = (&self.client_id, self.kind);
+        let role = if self.stands_by { ", stand-by" } else { "" };
+        output::line(format!("key {id} ({kind}{role}): a token of {base_url} with {life} left"))?;
+        match claims {
+            Some(claims) => output::line(format!("  claims: {}", claims.to_json())),
+            None => output::line("  the token is no readable JWT, which is no fault"),
+        }
+    }
 }
 
 /// What is told of one key's token.
 struct Found {
-    kind: &'static str,
-    client_id: String,
     /// In seconds, where the service said it.
     left: Option<u64>,
     claims: Option<Claims>,
 }
 
-async fn token_of(connection: &Connection<'_>, kind: &'static str, keys: &KeySet) -> Result<Found, Failure> {
+async fn token_of(connection: &Connection<'_>, kind: &'static str, pair: &KeyPair) -> Result<Found, Failure> {
     let key_type = match kind {
         "activity" => Some(KeyType::Activity),
         "object" => Some(KeyType::Object),
         "insight" => Some(KeyType::Insight),
         _ => None,
     };
-    let id = keys.first.client_id.clone();
-    let token = connection.tokens(keys, key_type)?.token().await.map_err(|error| {
+    let id = &pair.client_id;
+    let keys = KeySet { first: pair.clone(), stand_by: None };
+    let token = connection.tokens(&keys, key_type)?.token().await.map_err(|error| {
         // Only a refusal is the key's fault, not a network in between.
         let exit = match error.kind() {
             ErrorKind::Setup => Exit::Usage,
@@ -102,5 +142,5 @@ async fn token_of(connection: &Connection<'_>, kind: &'static str, keys: &KeySet
     })?;
     // A token is opaque by contract; one that isn't a readable JWT works all the same.
     let claims = Claims::read(&token).ok();
-    Ok(Found { kind, client_id: id, left: token.remaining().map(|left| left.as_secs()), claims })
+    Ok(Found { left: token.remaining().map(|left| left.as_secs()), claims })
 }

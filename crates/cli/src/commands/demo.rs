@@ -238,7 +238,7 @@ impl Seen {
                 })
                 .collect();
             return output::json(&json!({
-                "folder": args.out,
+                "folder": args.out.to_string_lossy(),
                 "tables": verdicts,
                 "rows": self.tables,
                 "watermark": self.coverage.watermark(),

@@ -80,11 +80,12 @@ pub(crate) async fn run(
     };
     let observer = progress::observer(common, plan.windows().len());
     let work = async { Ok(export(&client, &plan, &options, observer).await?) };
-    let report = or_interrupted(
-        work,
-        "run the same command again; what is whole is kept, and begun jobs are taken over",
-    )
-    .await?;
+    let how_to_go_on = if args.force {
+        "run it again without --force; what is whole is kept, and begun jobs are taken over"
+    } else {
+        "run the same command again; what is whole is kept, and begun jobs are taken over"
+    };
+    let report = or_interrupted(work, how_to_go_on).await?;
     tell(common, &report)?;
     Ok(outcome(report))
 }
@@ -109,7 +110,7 @@ fn tell(common: &Common, report: &Report) -> Result<(), Failure> {
             })
             .collect();
         return output::json(&json!({
-            "folder": report.folder,
+            "folder": report.folder.to_string_lossy(),
             "complete": report.is_complete(),
             "rows": report.rows(),
             "bad_rows": report.bad_rows(),

@@ -1,8 +1,8 @@
 //! `backstory jobs`: the service's export jobs, by id, from any process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use backstory_api::{Client, ContactsFormat, ErrorKind, ExportJob, Job, Resource};
+use backstory_api::{Client, ContactsFormat, ErrorKind, ExportJob, Job, JobState, Resource};
 use clap::{Args, Subcommand};
 use indicatif::HumanBytes;
 use serde_json::json;
@@ -53,7 +53,7 @@ struct JobArgs {
 struct DownloadArgs {
     #[command(flatten)]
     job: JobArgs,
-    /// The file, or a folder for a file named after the job [default: this folder]
+    /// The file, or a folder for a file named after the job, or `-`, standard output [default: this folder]
     #[arg(long, value_name = "PATH", default_value = ".")]
     out: PathBuf,
     /// Only this part of the result
@@ -157,13 +157,22 @@ async fn download<R: Resource>(
     args: &DownloadArgs,
     job: &ExportJob<R>,
 ) -> Result<Exit, Failure> {
+    let to_stdout = args.out == Path::new("-");
+    if to_stdout && common.json {
+        return Err(Failure::usage("--json and the result don't both fit into standard output"));
+    }
     let described = job.poll().await?;
+    if matches!(described.state, Some(JobState::Failed | JobState::Canceled)) {
+        let (id, state) = (&described.job_id, described.state.as_ref().map_or("", |state| state.as_str()));
+        return Err(Failure::new(Exit::Failed, format!("job {id} has no result; its state is {state}"))
+            .with_hint("create the export again"));
+    }
     let path = if args.out.is_dir() {
         args.out.join(file_name::<R>(&described, args.fragment))
     } else {
         args.out.clone()
     };
-    if path.exists() && !args.force {
+    if !to_stdout && path.exists() && !args.force {
         let message = format!("{} exists already", path.display());
         return Err(Failure::new(Exit::Failed, message)
             .with_hint("name another file with --out, or replace it with --force"));
@@ -178,23 +187,33 @@ async fn download<R: Resource>(
     if let Some(fragment) = args.fragment {
         result = result.fragment(fragment);
     }
-    let downloaded = result.to_file(&path).await.map_err(|error| {
-        let expired = error.kind() == ErrorKind::Expired;
-        let failure = Failure::from(error);
-        if expired {
-            failure.with_hint("create the export again; results are kept for 10 days")
-        } else {
-            failure
-        }
-    })?;
+    let downloaded = if to_stdout {
+        result.to_writer(output::Stdout).await.map(|(downloaded, _)| downloaded)
+    } else {
+        result.to_file(&path).await
+    };
+    let downloaded = downloaded.map_err(not_whole)?;
+    if args.fragment.is_none()
+        && let Some(stated) = described.results_size.and_then(|size| u64::try_from(size).ok())
+        && downloaded.bytes < stated
+    {
+        stderr::line(format_args!(
+            "warning: the service states a size of {stated}, and the result ended after {} bytes; it may not be whole",
+            downloaded.bytes
+        ));
+    }
     if common.json {
         output::json(&json!({
             "job_id": described.job_id,
-            "file": path,
+            "file": path.to_string_lossy(),
             "bytes": downloaded.bytes,
             "sha256": downloaded.sha256,
             "restarts": downloaded.restarts,
         }))?;
+    } else if to_stdout {
+        if !common.quiet {
+            stderr::line(format_args!("{}, sha256 {}", HumanBytes(downloaded.bytes), downloaded.sha256));
+        }
     } else {
         output::line(format!(
             "{}: {}, sha256 {}",
@@ -204,6 +223,12 @@ async fn download<R: Resource>(
         ))?;
     }
     Ok(Exit::Done)
+}
+
+fn not_whole(error: backstory_api::Error) -> Failure {
+    let expired = error.kind() == ErrorKind::Expired;
+    let failure = Failure::from(error);
+    if expired { failure.with_hint("create the export again; results are kept for 10 days") } else { failure }
 }
 
 /// Named after the job and the form in which it was delivered.

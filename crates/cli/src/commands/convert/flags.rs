@@ -38,7 +38,7 @@ pub(super) enum To {
 impl Asked {
     pub(super) fn of(common: &Common, args: &ConvertArgs) -> Result<Self, Failure> {
         let to = To::of(&args.out);
-        let format = args.format.into();
+        let format = format(args, &to);
         check_foreign(args, format)?;
         if args.inputs.iter().filter(|input| *input == Path::new("-")).count() > 1 {
             return Err(Failure::usage("standard input (-) can be read once only"));
@@ -53,7 +53,7 @@ impl Asked {
         let most_bad_rows = (args.on_bad_row == BadRowArg::Quarantine).then_some(args.max_bad_rows);
         Ok(Self {
             resource: args.resource.map(Into::into),
-            output: output(args, &to),
+            output: output(args, format, &to),
             to,
             options,
             most_bad_rows,
@@ -69,7 +69,18 @@ impl Asked {
     }
 }
 
-fn output(args: &ConvertArgs, to: &To) -> Output {
+/// The form that was asked for, or that the name of the one file says.
+fn format(args: &ConvertArgs, to: &To) -> OutputFormat {
+    let ending = match to {
+        To::Files(Target::File(path)) => path.extension(),
+        _ => None,
+    };
+    let told = ending.map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let told = told.and_then(|told| OutputFormat::ALL.iter().copied().find(|format| format.as_str() == told));
+    args.format.map(Into::into).or(told).unwrap_or(OutputFormat::Parquet)
+}
+
+fn output(args: &ConvertArgs, format: OutputFormat, to: &To) -> Output {
     let (mut parquet, mut arrow) = (ParquetOptions::default(), ArrowOptions::default());
     if let Some(bytes) = args.row_group_bytes {
         parquet = parquet.with_row_group_bytes(bytes);
@@ -81,7 +92,7 @@ fn output(args: &ConvertArgs, to: &To) -> Output {
     if !matches!(to, To::Files(_)) {
         arrow = arrow.as_stream();
     }
-    let output = Output::new(args.format.into()).with_parquet_options(parquet).with_arrow_options(arrow);
+    let output = Output::new(format).with_parquet_options(parquet).with_arrow_options(arrow);
     match args.shape {
         Some(shape) => output.with_shape(shape.into()),
         None => output,

@@ -30,9 +30,9 @@ pub(crate) struct ConvertArgs {
     /// What the inputs are exports of [default: told from their rows, header or name]
     #[arg(long, value_enum, ignore_case = true)]
     resource: Option<ResourceArg>,
-    /// The form of the files
-    #[arg(long, value_enum, ignore_case = true, default_value = "parquet")]
-    format: ConvertFormat,
+    /// The form of the files [default: told from the ending of --out, else parquet]
+    #[arg(long, value_enum, ignore_case = true)]
+    format: Option<ConvertFormat>,
     /// One table with everything in it, or activities, participants and campaigns [default: relational for csv, else nested]
     #[arg(long, value_enum, ignore_case = true)]
     shape: Option<ShapeArg>,
