@@ -301,6 +301,34 @@ async fn an_export_that_has_fetched_nothing_claims_no_folder() {
     assert!(report.is_complete());
 }
 
+/// They are in no list, but the service counts them with those that are.
+#[tokio::test(start_paused = true)]
+async fn contacts_wait_for_room_too_where_the_list_can_be_had() {
+    let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());
+    let full: Vec<String> = (0..10)
+        .map(|id| format!(r#"{{"job_id":"{id}","state":"{}"}}"#, if id < 2 { "Running" } else { "Queued" }))
+        .collect();
+    let full = format!("[{}]", full.join(","));
+    service.twist(move |request, reply| {
+        let is_list = request.method() == "GET" && request.uri().path().ends_with("/jobs");
+        if is_list { Scripted::ok(full.clone()) } else { reply }
+    });
+    let plan = plan(contacts(), "2026-01-01..2026-02-01");
+    let mut options = options(folder.path(), OutputFormat::JsonLines);
+    options.wait = options.wait.with_deadline(Some(Duration::from_secs(60)));
+    let scripted = service.scripted();
+    let report = export(&client(&scripted), &plan, &options, Arc::new(Silent)).await.unwrap();
+    assert_eq!(report.failures[0].kind(), ErrorKind::DeadlinePassed, "{report:?}");
+    assert_eq!(posts(&scripted.requests()), 0);
+    // Who may not see the list goes on without.
+    service.twist(|request, reply| {
+        let is_list = request.method() == "GET" && request.uri().path().ends_with("/jobs");
+        if is_list { Scripted::reply(403, "{}") } else { reply }
+    });
+    let report = export(&client(&service.scripted()), &plan, &options, Arc::new(Silent)).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+}
+
 #[tokio::test]
 async fn a_manifest_that_names_files_elsewhere_is_not_believed() {
     let (service, folder) = (Service::new(), tempfile::tempdir().unwrap());

@@ -42,7 +42,7 @@ pub(crate) struct ExportArgs {
     #[arg(long)]
     force: bool,
     /// What becomes of a row that can't be decoded
-    #[arg(long, value_enum, default_value = "quarantine")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "quarantine")]
     on_bad_row: BadRowArg,
     /// How many rows may be set apart in all
     #[arg(long, value_name = "N", default_value_t = 1_000)]

@@ -45,8 +45,11 @@ pub(crate) struct Slots {
     pool: Mutex<SlotPool<Option<Request>>>,
     freed: Notify,
     client: Client,
-    /// Whether the service's list is looked at: it has activities only, and needs their key (contract (j.6)).
-    listable: bool,
+    /// Whether jobs of activities are wanted, for which there must be a list. Contacts are in none (contract (j.6)), but
+    /// share the queue with those that are.
+    needs_list: bool,
+    /// Whether the service's list is looked at: without the key of activities, it can't be had.
+    has_list: AtomicBool,
     listed: Mutex<Option<Instant>>,
     /// Slots of jobs that no list shows, and until when they are held.
     overdue: Mutex<Vec<(Instant, Reservation)>>,
@@ -86,14 +89,15 @@ impl Slots {
     pub(crate) fn new(
         policy: SlotPolicy,
         client: Client,
-        listable: bool,
+        needs_list: bool,
         clock: &Arc<dyn Fn() -> Timestamp + Send + Sync>,
     ) -> Self {
         Self {
             pool: Mutex::new(SlotPool::new(policy)),
             freed: Notify::new(),
             client,
-            listable,
+            needs_list,
+            has_list: AtomicBool::new(true),
             listed: Mutex::default(),
             overdue: Mutex::default(),
             clock: Arc::clone(clock),
@@ -200,10 +204,19 @@ impl Slots {
 
     async fn refresh(&self) -> Result<(), Error> {
         let listed = *self.listed.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.listable || listed.is_some_and(|listed| listed.elapsed() < self.pace * FRESH) {
+        let is_fresh = listed.is_some_and(|listed| listed.elapsed() < self.pace * FRESH);
+        if is_fresh || !self.has_list.load(Ordering::Relaxed) {
             return Ok(());
         }
-        let jobs = self.client.activities().list().await?;
+        let jobs = match self.client.activities().list().await {
+            Ok(jobs) => jobs,
+            Err(error) if self.needs_list => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "the job list can't be had; contacts go on without it");
+                self.has_list.store(false, Ordering::Relaxed);
+                return Ok(());
+            }
+        };
         let list = jobs.iter().map(|job| ListedJob {
             id: job.job_id.as_str(),
             phase: phase(job),

@@ -51,7 +51,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "CODEC", value_parser = flags::compression)]
     compression: Option<Compression>,
     /// What becomes of a row that can't be decoded
-    #[arg(long, value_enum, default_value = "fail")]
+    #[arg(long, value_enum, ignore_case = true, default_value = "fail")]
     on_bad_row: BadRowArg,
     /// How many rows may be set apart in all
     #[arg(long, value_name = "N", default_value_t = 1_000)]
