@@ -35,10 +35,12 @@ use crate::stderr::StderrFormat;
 fn main() -> ExitCode {
     heap::keep_flat();
     let cli = Cli::parse();
-    let environment = Environment::of_process();
     let stderr = StderrFormat::of(&cli);
-    logging::start(&cli.common, &environment, stderr);
-    let exit = run(&cli, &environment).unwrap_or_else(|failure| {
+    let outcome = Environment::of_process().and_then(|environment| {
+        logging::start(&cli.common, &environment, stderr);
+        run(&cli, &environment)
+    });
+    let exit = outcome.unwrap_or_else(|failure| {
         stderr.failure(None, &failure);
         failure.exit
     });

@@ -203,6 +203,10 @@ fn a_path_that_is_no_text_is_as_good_as_another() {
     let out = path(b"g\xff");
     let exported = run(export(&service, &out).arg("--json")).ended_with(0).json();
     assert!(exported["folder"].as_str().unwrap().ends_with("g\u{fffd}"), "{exported}");
+    // A key that is none isn't "not set".
+    let mut odd = service.client();
+    odd.env("BACKSTORY_CLIENT_ID", std::ffi::OsStr::from_bytes(b"k\xff")).args(["jobs", "list"]);
+    run(&mut odd).ended_with(2).error_says("BACKSTORY_CLIENT_ID is not UTF-8");
     let id = exported["windows"][0]["job"]["id"].as_str().unwrap().to_owned();
     let mut download = service.client();
     download.args(["jobs", "download", &id, "--json", "--out"]).arg(path(b"d\xff.jsonl"));

@@ -130,10 +130,11 @@ fn tell(common: &Common, report: &Report) -> Result<(), Failure> {
         .map(|(table, rows)| vec![table, HumanCount(rows).to_string()])
         .collect();
     output::line(format!(
-        "{}\n\n{} delivered in {} windows, {} of them whole before; files and checksums: {}",
+        "{}\n\n{} delivered in {} window{}, {} of them whole before; files and checksums: {}",
         output::table(&["table", "rows"], &tables),
         HumanBytes(report.bytes()),
         report.windows.len(),
+        if report.windows.len() == 1 { "" } else { "s" },
         report.reused,
         report.folder.join(backstory_sync::MANIFEST).display(),
     ))

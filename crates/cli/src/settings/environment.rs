@@ -2,18 +2,30 @@
 
 use std::collections::HashMap;
 
+use crate::exit::Failure;
+
 /// The variables of this process; a map of its own, so that tests don't share the real one.
 #[derive(Clone, Default)]
 pub(crate) struct Environment(HashMap<String, String>);
 
 impl Environment {
     /// This process's own.
-    pub(crate) fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-                .collect(),
-        )
+    ///
+    /// # Errors
+    /// Usage, where a variable of ours holds what is no text: left out, it would seem not to be set.
+    pub(crate) fn of_process() -> Result<Self, Failure> {
+        let mut variables = HashMap::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else { continue };
+            match value.into_string() {
+                Ok(value) => drop(variables.insert(name, value)),
+                Err(_) if name.starts_with("BACKSTORY_") => {
+                    return Err(Failure::usage(format!("the environment's {name} is not UTF-8 text")));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(Self(variables))
     }
 
     #[cfg(test)]
