@@ -220,6 +220,7 @@ async fn create<'s, R: WindowRequest>(
     window: DateRange,
 ) -> Result<(ExportJob<R>, crate::slots::Slot<'s>), Error> {
     let begun = Instant::now();
+    let is_late = |after: Duration| shared.options.wait.deadline.is_some_and(|deadline| after > deadline);
     let mut pause = FIRST_QUEUE_PAUSE;
     let mut creations = 0;
     loop {
@@ -238,7 +239,7 @@ async fn create<'s, R: WindowRequest>(
             ApiKind::QueueFull => {
                 drop(slot);
                 creations = 0;
-                if shared.options.wait.deadline.is_some_and(|deadline| begun.elapsed() + pause > deadline) {
+                if is_late(begun.elapsed() + pause) {
                     return Err(Error::from_api(error));
                 }
                 shared.observer.on_event(Event::QueueFull { window });
@@ -250,7 +251,7 @@ async fn create<'s, R: WindowRequest>(
                 return Err(Error::from_api(error));
             }
             // The attempt certainly came to nothing.
-            ApiKind::Unavailable if creations < CREATIONS => drop(slot),
+            ApiKind::Unavailable if creations < CREATIONS && !is_late(begun.elapsed()) => drop(slot),
             _ => return Err(Error::from_api(error)),
         }
     }
