@@ -34,7 +34,7 @@ impl Segment {
         let elapsed = real.saturating_duration_since(self.real).as_nanos() as f64;
         if self.speed > 0.0 {
             let moved = (elapsed * self.speed) as i64;
-            (self.job.saturating_add(moved), self.world.saturating_add(moved))
+            (self.job.saturating_add(moved), shown(self.world.saturating_add(moved)))
         } else {
             (self.job.saturating_add(elapsed as i64), self.world)
         }
@@ -44,7 +44,8 @@ impl Segment {
 impl Clock {
     /// A clock that shows `now` and moves at `speed` world seconds per real second; 0 stands.
     pub(crate) fn new(now: Timestamp, speed: f64) -> Self {
-        Self(Arc::new(Mutex::new(vec![Segment { real: Instant::now(), job: 0, world: nanos(now), speed }])))
+        let world = shown(nanos(now));
+        Self(Arc::new(Mutex::new(vec![Segment { real: Instant::now(), job: 0, world, speed }])))
     }
 
     /// The world's present moment (UTC).
@@ -59,14 +60,17 @@ impl Clock {
     }
 
     /// Moves the world to `now`, forward or back. While the clock runs, a jump forward is time that jobs spend too; while
-    /// it stands, jobs don't notice.
+    /// it stands, jobs don't notice. The clock goes from the start of 1980 to the end of 2095; an instant beyond moves it
+    /// to the end that is nearer.
     pub fn set(&self, now: Timestamp) {
         self.turn(|_, _| (nanos(now), None));
     }
 
-    /// Moves the world on by `by` (back, if it is negative). See [`Clock::set`] for what jobs make of it.
+    /// Moves the world on by `by` (back, if it is negative). See [`Clock::set`] for what jobs make of it, and where the
+    /// clock ends.
     pub fn advance(&self, by: SignedDuration) {
-        let by = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
+        let far = if by.is_negative() { i64::MIN } else { i64::MAX };
+        let by = i64::try_from(by.as_nanos()).unwrap_or(far);
         self.turn(|world, _| (world.saturating_add(by), None));
     }
 
@@ -91,7 +95,7 @@ impl Clock {
         } else {
             segment.world
         };
-        timestamp(world.div_euclid(1_000_000_000) * 1_000_000_000)
+        timestamp(shown(world).div_euclid(1_000_000_000) * 1_000_000_000)
     }
 
     fn turn(&self, change: impl FnOnce(i64, f64) -> (i64, Option<f64>)) {
@@ -100,6 +104,7 @@ impl Clock {
         let before = *last(&segments);
         let (job, world) = before.at(real);
         let (next, speed) = change(world, before.speed);
+        let next = shown(next);
         let speed = speed.unwrap_or(before.speed);
         let jump = if before.speed > 0.0 { next.saturating_sub(world).max(0) } else { 0 };
         let speed = if speed.is_finite() { speed.max(0.0) } else { 0.0 };
@@ -109,6 +114,23 @@ impl Clock {
     fn segments(&self) -> MutexGuard<'_, Vec<Segment>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first and the last nanosecond that the clock shows: the years 1980 to 2095. Records count their seconds in 32
+/// bits and lie around it.
+const ENDS: (i64, i64) = (315_532_800_000_000_000, 3_976_214_399_999_999_999);
+
+/// Refuses an instant that the clock can't show.
+pub(crate) fn check(now: Timestamp) -> Result<(), String> {
+    if i128::from(shown(nanos(now))) == now.as_nanosecond() {
+        return Ok(());
+    }
+    Err(format!("the world's clock can't show {now}: the years are 1980 to 2095"))
+}
+
+/// The nearest moment that the clock shows.
+fn shown(nanos: i64) -> i64 {
+    nanos.clamp(ENDS.0, ENDS.1)
 }
 
 fn last(segments: &[Segment]) -> &Segment {
@@ -145,6 +167,32 @@ mod tests {
         assert_eq!(clock.now(), "2026-06-04T00:00:00Z".parse().unwrap());
         clock.set(june());
         assert_eq!(clock.now(), june());
+    }
+
+    #[test]
+    fn the_clock_ends_where_its_years_end_and_goes_on_from_there() {
+        let (first, end): (Timestamp, Timestamp) =
+            ("1980-01-01T00:00:00Z".parse().unwrap(), "2095-12-31T23:59:59.999999999Z".parse().unwrap());
+        for speed in [0.0, 1e7] {
+            let clock = Clock::new(june(), speed);
+            clock.advance(SignedDuration::MAX);
+            clock.advance(SignedDuration::MAX);
+            assert_eq!(clock.now(), end);
+            assert!(clock.world_at(JobTime::MAX) <= end);
+            clock.set(Timestamp::MAX);
+            assert_eq!(clock.now(), end);
+        }
+        let clock = Clock::new(june(), 0.0);
+        clock.advance(SignedDuration::MIN);
+        assert_eq!(clock.now(), first);
+        clock.set(Timestamp::MIN);
+        assert_eq!((clock.now(), clock.world_at(0)), (first, june()));
+        clock.set(june());
+        assert_eq!(clock.now(), june());
+        assert!(check(first).is_ok() && check(end).is_ok());
+        for beyond in [Timestamp::MIN, Timestamp::MAX, "1979-12-31T23:59:59Z".parse().unwrap()] {
+            assert!(check(beyond).unwrap_err().ends_with("the years are 1980 to 2095"));
+        }
     }
 
     #[test]

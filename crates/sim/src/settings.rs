@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::auth::Key;
+use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::faults::Faults;
 use crate::server::Sim;
@@ -173,10 +174,7 @@ impl Builder {
             }
         }
         if let Some(now) = self.now {
-            let year = now.strftime("%Y").to_string().parse().unwrap_or(0);
-            if !(1980..=2095).contains(&year) {
-                return refuse(format!("the world's clock can't show {now}: the years are 1980 to 2095"));
-            }
+            clock::check(now).or_else(refuse)?;
         }
         if let Some(speed) = self.speed
             && !(0.0..=1e7).contains(&speed)

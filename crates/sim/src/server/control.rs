@@ -15,6 +15,7 @@ use super::job_control::{JobEnd, Jobs};
 use super::reply;
 use super::state::State;
 use crate::auth::Standing;
+use crate::clock;
 use crate::export::ExportStream;
 use crate::faults::Faults;
 use crate::jobs::Resource;
@@ -33,8 +34,8 @@ pub(super) async fn respond(state: &Arc<State>, head: &http::request::Parts, bod
         (&Method::GET, "report") => {
             Ok(reply::json(200, &serde_json::to_value(state.report()).unwrap_or(Value::Null)))
         }
-        (&Method::GET, "clock") => Ok(clock(state)),
-        (&Method::POST, "clock") => turn(state, body).map(|()| clock(state)),
+        (&Method::GET, "clock") => Ok(show_clock(state)),
+        (&Method::POST, "clock") => turn(state, body).map(|()| show_clock(state)),
         (&Method::GET, "switches") => Ok(switches(state)),
         (&Method::POST, "switches") => set_switches(state, body).map(|()| switches(state)),
         (&Method::GET, "faults") => Ok(faults(state)),
@@ -127,7 +128,7 @@ fn read_time(text: &str) -> Result<Timestamp, String> {
         .map_err(|_: jiff::Error| format!("`{text}` is not an instant such as 2026-06-18T12:00:00Z"))
 }
 
-fn clock(state: &State) -> Response<Body> {
+fn show_clock(state: &State) -> Response<Body> {
     reply::json(200, &json!({"now": state.clock.now().to_string(), "speed": state.clock.speed()}))
 }
 
@@ -155,6 +156,12 @@ fn turn(state: &State, body: &[u8]) -> Result<(), String> {
                 .ok_or("`speed` is a number from 0 to 1e7")?,
         ),
     };
+    let start = now.unwrap_or_else(|| state.clock.now());
+    clock::check(start)?;
+    if let Some(by) = advance {
+        let far = if by.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+        clock::check(start.checked_add(by).unwrap_or(far))?;
+    }
     if let Some(now) = now {
         state.clock.set(now);
     }
