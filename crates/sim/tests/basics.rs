@@ -194,6 +194,35 @@ async fn the_token_endpoint_takes_what_real_clients_send() {
 }
 
 #[tokio::test]
+async fn raw_and_encoded_credentials_open_a_token_in_each_combination() {
+    let key = backstory_sim::Key::new(backstory_sim::KeyType::Any, "k+1", "s3c%41et+x");
+    let sim = small().key(key).start().await.unwrap();
+    let client = Client { sim: &sim, bearer: None };
+    for id in ["k+1", "k%2B1"] {
+        for secret in ["s3c%41et+x", "s3c%2541et%2Bx"] {
+            let form = format!("client_id={id}&client_secret={secret}");
+            assert_eq!(client.post("/auth/v1/tokens", &form).await.status, 200, "{form}");
+        }
+    }
+    assert_eq!(client.post("/auth/v1/tokens", "client_id=k+1&client_secret=s3cAet+x").await.status, 401);
+}
+
+#[tokio::test]
+async fn names_and_values_of_a_token_call_are_decoded() {
+    let sim = small().start().await.unwrap();
+    let client = Client { sim: &sim, bearer: None };
+    let call = async |form: &str| client.post("/auth/v1/tokens", form).await.status;
+    let pair = "client_id=sim-key&client_secret=sim-secret";
+    assert_eq!(call(&format!("grant_type=client%5Fcredentials&{pair}")).await, 200);
+    assert_eq!(
+        call("grant%5ftype=client_credentials&client%5Fid=sim-key&client%5Fsecret=sim-secret").await,
+        200
+    );
+    assert_eq!(call(&format!("grant%5Ftype=password&{pair}")).await, 400);
+    assert!(sim.report().findings.is_empty(), "{:?}", sim.report().findings);
+}
+
+#[tokio::test]
 async fn tokens_and_files_expire_by_the_worlds_clock() {
     let sim = small().start().await.unwrap();
     let mut client = Client::new(&sim).await;

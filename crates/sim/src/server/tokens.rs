@@ -13,29 +13,31 @@ use crate::switches::Row;
 /// Answers a call for a token.
 pub(super) fn mint(state: &State, kind: TokenKind, body: &[u8]) -> Response<Body> {
     let text = String::from_utf8_lossy(body);
-    let field = |name: &str| {
-        text.trim().split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name)
-    };
+    let pairs: Vec<(String, &str)> = text
+        .trim()
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (decode(key), value))
+        .collect();
+    let field = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| *value);
     let known = ["grant_type", "client_id", "client_secret"];
-    for (key, _) in text.trim().split('&').filter_map(|pair| pair.split_once('=')) {
-        if !known.contains(&key) {
-            state.counters.finding(&format!("an unknown field in a token call: {key}"));
-        }
+    for (key, _) in pairs.iter().filter(|(key, _)| !known.contains(&key.as_str())) {
+        state.counters.finding(&format!("an unknown field in a token call: {key}"));
     }
     // A client that others wrote leaves it out (contract (a.1)).
-    if let Some((_, grant)) = field("grant_type")
-        && grant != "client_credentials"
-    {
+    if field("grant_type").is_some_and(|grant| decode(grant) != "client_credentials") {
         return refuse(state, 400, "unsupported_grant_type", "grant_type must be client_credentials");
     }
-    let (Some((_, id)), Some((_, secret))) = (field("client_id"), field("client_secret")) else {
+    let (Some(id), Some(secret)) = (field("client_id"), field("client_secret")) else {
         return refuse(state, 400, "invalid_request", "client_id and client_secret are required");
     };
-    let (id, decoded) = (decode(id), decode(secret));
-    // Some clients send the secret as it is, so both readings count (contract (l)).
+    // Some clients send credentials as they are, so both readings of each count (contract (l)).
+    let (decoded_id, decoded_secret) = (decode(id), decode(secret));
+    let secrets = [decoded_secret.as_str(), secret];
     let switches = state.switches();
     let now = state.clock.now();
-    let Some(minted) = state.tokens.mint(&id, &[&decoded, secret], kind, now, &switches) else {
+    let mint = |id: &str| state.tokens.mint(id, &secrets, kind, now, &switches);
+    let Some(minted) = mint(&decoded_id).or_else(|| mint(id)) else {
         return refuse(state, 401, "invalid_client", "Client authentication failed");
     };
     let mut answer = json!({
