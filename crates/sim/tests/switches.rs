@@ -265,6 +265,11 @@ async fn j18_gzip_is_sent_when_it_is_asked_for_and_switched() {
         } else {
             assert_eq!(asked.body, plain.body);
         }
+        assert_eq!(plain.header("vary"), gzip.then_some("Accept-Encoding"));
+        let starred = client.send("GET", &path, &[("accept-encoding", "*")], "").await;
+        assert_eq!(starred.header("content-encoding"), gzip.then_some("gzip"));
+        let refused = client.send("GET", &path, &[("accept-encoding", "gzip;q=0, identity")], "").await;
+        assert_eq!((refused.header("content-encoding"), &refused.body), (None, &plain.body));
     }
 }
 

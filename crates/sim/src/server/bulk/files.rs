@@ -12,7 +12,7 @@ use super::super::routes::{STORAGE, text};
 use super::super::state::State;
 use super::super::wire::Control;
 use super::jobs::find;
-use super::{Asked, RETENTION_DAYS};
+use super::{Asked, RETENTION_DAYS, codings};
 use crate::export::{Export, ExportStream, Layout, Measure};
 use crate::faults::{Effect, Fault};
 use crate::jobs::{Job, Phase, Resource};
@@ -124,7 +124,7 @@ impl<'a> Download<'a> {
         let mut sending = Sending {
             control: self.control.clone(),
             no_last_chunk: switches.is(Row::J21, "missing"),
-            gzip: switches.is(Row::J18, "gzip") && accepts_gzip(self.head),
+            gzip: switches.is(Row::J18, "gzip") && codings::accept_gzip(&self.head.headers),
             ..Sending::default()
         };
         let (mut stated, mut torn) = (switches.is(Row::J20, "length"), false);
@@ -193,6 +193,9 @@ impl<'a> Download<'a> {
         if labelled {
             headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
+        if self.job.switches.is(Row::J18, "gzip") {
+            headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
         reply
     }
 }
@@ -206,11 +209,6 @@ pub(in crate::server) fn fragment(head: &http::request::Parts) -> Result<Option<
         Some(Ok(number)) => Ok(Some(number)),
         Some(Err(_)) => Err(Box::new(reply::error(400, "Invalid parameter format: fragment"))),
     }
-}
-
-fn accepts_gzip(head: &http::request::Parts) -> bool {
-    let codings = text(head, header::ACCEPT_ENCODING).unwrap_or("");
-    codings.split(',').any(|coding| coding.trim().split(';').next() == Some("gzip"))
 }
 
 /// `bytes=K-` and `bytes=K-L`; anything else is ignored, as a server may.

@@ -1,5 +1,6 @@
 //! The bulk export API under `/pull/v1/export/`: contract (c) and (d). Other APIs get a folder of their own beside it.
 
+mod codings;
 mod files;
 mod jobs;
 
