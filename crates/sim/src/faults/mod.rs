@@ -175,10 +175,10 @@ impl Inner {
 }
 
 impl Fault {
-    /// The byte at which it strikes in a body of `size` bytes, where the size is known.
+    /// The byte at which it strikes in a body of `size` bytes: one of them, so that what was decided can be seen.
     pub(crate) fn byte(&self, position: Position, size: u64) -> u64 {
         match position {
-            Position::Byte(byte) => byte,
+            Position::Byte(byte) => byte.min(size.saturating_sub(1)),
             Position::Random => scale(self.bits, size),
         }
     }

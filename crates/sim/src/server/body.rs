@@ -44,8 +44,10 @@ enum Content {
 pub(super) struct Sending {
     /// The length that is announced.
     pub(super) length: Option<u64>,
+    /// How much of the stream is sent; all of it unless said.
+    pub(super) size: Option<u64>,
     pub(super) gzip: bool,
-    /// Where the body ends early, and how.
+    /// Where the body ends early, and how. Like all positions it counts bytes before they are compressed.
     pub(super) end: Option<(u64, End)>,
     /// Leave out what ends the body (row j.21).
     pub(super) no_last_chunk: bool,
@@ -75,9 +77,12 @@ struct File {
     key: String,
     sending: Sending,
     gzip: Option<GzEncoder<Vec<u8>>>,
-    /// What was written and not yet sent.
-    ahead: Bytes,
+    /// What was written and not yet passed on, and how much was.
+    plain: Bytes,
+    passed: u64,
     written: bool,
+    /// What was passed on, as it is coded, and not yet sent.
+    ahead: Bytes,
     sent: u64,
     pause: Option<Pin<Box<Sleep>>>,
     finished: bool,
@@ -106,8 +111,10 @@ impl Body {
             key: key.to_owned(),
             sending,
             gzip,
-            ahead: Bytes::new(),
+            plain: Bytes::new(),
+            passed: 0,
             written: false,
+            ahead: Bytes::new(),
             sent: 0,
             pause: None,
             finished: false,
@@ -127,17 +134,33 @@ impl Body {
 }
 
 impl File {
-    /// Sees to it that something is ahead, unless all was written.
+    /// The byte up to which the file is passed on: the next at which something happens.
+    fn stop(&self) -> u64 {
+        let Sending { size, end, stall, .. } = &self.sending;
+        let stops = [*size, end.map(|(byte, _)| byte), stall.map(|(byte, _)| byte)];
+        stops.into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+
+    /// Sees to it that something is ahead, unless the stop is reached or all was written.
     fn write_ahead(&mut self) -> io::Result<()> {
-        while self.ahead.is_empty() && !self.written {
-            let piece = next_piece(&mut self.stream);
-            self.written = piece.is_empty();
+        let stop = self.stop();
+        while self.ahead.is_empty() && self.passed < stop && !self.written {
+            if self.plain.is_empty() {
+                self.plain = next_piece(&mut self.stream).into();
+            }
+            let most = (self.plain.len() as u64).min(stop - self.passed);
+            let piece = self.plain.split_to(most as usize);
+            self.passed += most;
+            self.written = most == 0;
             self.ahead = match &mut self.gzip {
-                None => piece.into(),
+                None => piece,
                 Some(gzip) => {
                     gzip.write_all(&piece)?;
                     if self.written {
                         gzip.try_finish()?;
+                    } else if self.passed == stop {
+                        // What comes before a fault reaches the client before it.
+                        gzip.flush()?;
                     }
                     std::mem::take(gzip.get_mut()).into()
                 }
@@ -156,48 +179,39 @@ impl File {
                 return Poll::Ready(None);
             }
             self.write_ahead()?;
-            let mut most = self.ahead.len() as u64;
-            if let Some((byte, length)) = self.sending.stall {
-                if self.sent >= byte {
-                    self.sending.stall = None;
-                    self.pause = Some(Box::pin(sleep(length)));
-                    continue;
-                }
-                most = most.min(byte - self.sent);
+            if !self.ahead.is_empty() {
+                return Poll::Ready(Some(Ok(self.next_to_send())));
             }
-            if let Some((byte, end)) = self.sending.end {
-                if self.sent >= byte {
-                    match end {
-                        End::Clean => self.finished = true,
-                        End::Break(close) => return self.break_off(close),
-                    }
-                    continue;
-                }
-                most = most.min(byte - self.sent);
+            if let Some((byte, length)) = self.sending.stall
+                && self.passed >= byte
+            {
+                self.sending.stall = None;
+                self.pause = Some(Box::pin(sleep(length)));
+                continue;
             }
-            if let Some(length) = self.sending.length {
-                most = most.min(length - self.sent);
+            match self.sending.end {
+                Some((byte, End::Clean)) if self.passed >= byte => self.finished = true,
+                Some((byte, End::Break(close))) if self.passed >= byte => return self.break_off(close),
+                _ if self.sending.no_last_chunk => return self.break_off(Close::Fin),
+                _ => self.finish(),
             }
-            if let Some(rate) = self.sending.drip {
-                most = most.min((rate / DRIPS).max(1));
-                self.pause = Some(Box::pin(sleep(Duration::from_millis(1_000 / DRIPS))));
-            }
-            if most == 0 {
-                if self.sending.no_last_chunk {
-                    return self.break_off(Close::Fin);
-                }
-                self.finish();
-                return Poll::Ready(None);
-            }
-            let piece = self.ahead.split_to(most as usize);
-            self.sent += most;
-            self.state.counters.count(|report| report.bytes += most);
-            // With its length announced, nobody asks again after the last byte.
-            if self.sending.length == Some(self.sent) {
-                self.finish();
-            }
-            return Poll::Ready(Some(Ok(piece)));
         }
+    }
+
+    fn next_to_send(&mut self) -> Bytes {
+        let mut most = self.ahead.len() as u64;
+        if let Some(rate) = self.sending.drip {
+            most = most.min((rate / DRIPS).max(1));
+            self.pause = Some(Box::pin(sleep(Duration::from_millis(1_000 / DRIPS))));
+        }
+        let piece = self.ahead.split_to(most as usize);
+        self.sent += most;
+        self.state.counters.count(|report| report.bytes += most);
+        // With its length announced, nobody asks again after the last byte.
+        if self.sending.length == Some(self.sent) {
+            self.finish();
+        }
+        piece
     }
 
     fn finish(&mut self) {

@@ -118,16 +118,18 @@ impl<'a> Download<'a> {
         reply
     }
 
-    /// How `size` bytes are sent, with what switches and the fault do to that. Row j.20.
-    fn sending(&self, export: &Export, size: u64) -> Sending {
+    /// How `size` bytes are sent, the whole of something or a range of it, with what switches and the fault do to that.
+    /// Row j.20.
+    fn sending(&self, export: &Export, size: u64, ranged: bool) -> Sending {
         let switches = &self.job.switches;
         let mut sending = Sending {
             control: self.control.clone(),
+            size: Some(size).filter(|_| ranged),
             no_last_chunk: switches.is(Row::J21, "missing"),
-            gzip: switches.is(Row::J18, "gzip") && codings::accept_gzip(&self.head.headers),
+            gzip: !ranged && switches.is(Row::J18, "gzip") && codings::accept_gzip(&self.head.headers),
             ..Sending::default()
         };
-        let (mut stated, mut torn) = (switches.is(Row::J20, "length"), false);
+        let mut stated = switches.is(Row::J20, "length") || (ranged && !sending.no_last_chunk);
         if let Some(fault) = self.fault {
             let byte = |at| fault.byte(at, size);
             match &fault.effect {
@@ -136,11 +138,13 @@ impl<'a> Download<'a> {
                     sending.end = Some((byte(*at), End::Break(*close)));
                 }
                 Effect::Torn(at) => {
-                    torn = true;
+                    stated = false;
                     sending.end = Some((byte(*at), End::Clean));
                 }
-                Effect::Long => (stated, sending.long) = (true, true),
-                Effect::NoLastChunk => sending.no_last_chunk = true,
+                // Only what is not compressed has a length that is known before.
+                Effect::Long => (stated, sending.long, sending.gzip) = (true, true, false),
+                // Where the length is stated there are no chunks.
+                Effect::NoLastChunk => (stated, sending.no_last_chunk) = (false, true),
                 Effect::Stall { at, seconds } => {
                     sending.stall = Some((byte(*at), Duration::from_secs_f64(*seconds)));
                 }
@@ -149,8 +153,10 @@ impl<'a> Download<'a> {
                 _ => {}
             }
         }
-        // What the fault engine does to single records is not measured; a gzip body has another length.
-        if stated && !torn && !sending.gzip && export.is_measured_exactly() {
+        // A body of 0 bytes can only break off if none are stated. What the fault engine does to single records is not
+        // measured.
+        let breaks_empty = size == 0 && sending.end.is_some();
+        if stated && !breaks_empty && !sending.gzip && export.is_measured_exactly() {
             sending.length = Some(size);
         }
         sending
@@ -162,20 +168,19 @@ impl<'a> Download<'a> {
         let index = number.checked_sub(first).and_then(|index| usize::try_from(index).ok());
         let stream = index.and_then(|index| ExportStream::fragment(export, measure, index));
         match (stream, index.and_then(|index| measure.parts.get(index))) {
-            (Some(stream), Some(part)) => self.send(export, stream, self.sending(export, part.bytes)),
+            (Some(stream), Some(part)) => self.send(export, stream, self.sending(export, part.bytes, false)),
             _ => reply::not_found(),
         }
     }
 
     /// Row j.19.
     fn whole(&self, export: &Arc<Export>, measure: &Measure) -> Response<Body> {
-        let mut sending = self.sending(export, measure.bytes);
         let range = text(self.head, header::RANGE).filter(|_| self.job.switches.is(Row::J19, "206"));
         let Some((start, end)) = range.and_then(|range| read_range(range, measure.bytes)) else {
+            let sending = self.sending(export, measure.bytes, false);
             return self.send(export, ExportStream::whole(export), sending);
         };
-        sending.gzip = false;
-        sending.length = Some(end - start + 1);
+        let sending = self.sending(export, end - start + 1, true);
         let mut reply = self.send(export, ExportStream::from_byte(export, measure, start), sending);
         *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
         if let Ok(range) = HeaderValue::from_str(&format!("bytes {start}-{end}/{}", measure.bytes)) {
