@@ -302,6 +302,47 @@ async fn j19_a_range_is_ignored_or_honoured() {
 }
 
 #[tokio::test]
+async fn j19_a_range_of_a_file_or_a_fragment_is_honoured_as_http_has_it() {
+    let sim =
+        small().records_per_fragment(40).switch(Switch::parse("j19=206").unwrap()).start().await.unwrap();
+    let client = Client::new(&sim).await;
+    let body = r#"{"start_date":"2026-01-01","end_date":"2026-06-18","include_historical":true,"include_existing":true}"#;
+    let contacts = client.post(CONTACT_JOBS, body).await.json()["job_id"].as_str().unwrap().to_owned();
+    let activities = client.create("snapshot", "2026-01-01", "2026-06-18").await;
+    for path in [
+        format!("{JOBS}/{activities}/data"),
+        format!("{JOBS}/{activities}/data?fragment=1"),
+        format!("{CONTACT_JOBS}/{contacts}/data?fragment=0"),
+        format!("{CONTACT_JOBS}/{contacts}/data?fragment=1"),
+    ] {
+        let whole = client.get(&path).await.body;
+        let size = whole.len();
+        for (range, start, end) in [
+            ("bytes=-5".to_owned(), size - 5, size),
+            ("Bytes=0-9".to_owned(), 0, 10),
+            (format!("bytes=300-{}", size / 2), 300, size / 2 + 1),
+            (format!("bytes={}-", size / 2), size / 2, size),
+        ] {
+            let part = client.send("GET", &path, &[("range", &range)], "").await;
+            assert_eq!((part.status, part.cut), (206, false), "{path} {range}");
+            let stated = format!("bytes {start}-{}/{size}", end - 1);
+            assert_eq!(part.header("content-range"), Some(stated.as_str()));
+            assert_eq!(part.header("content-length"), Some((end - start).to_string().as_str()));
+            assert!(part.body == whole[start..end], "{path} {range}");
+        }
+        let beyond = client.send("GET", &path, &[("range", &format!("bytes={size}-"))], "").await;
+        assert_eq!(beyond.status, 416);
+        assert_eq!(beyond.header("content-range"), Some(format!("bytes */{size}").as_str()));
+        assert_eq!(beyond.json()["error"], "RangeNotSatisfiableException");
+        let conditional = [("range", "bytes=5-"), ("if-range", "\"an-etag\"")];
+        for headers in [&conditional[..], &[("range", "bytes=0-1,4-5")]] {
+            let all = client.send("GET", &path, headers, "").await;
+            assert_eq!((all.status, all.body == whole), (200, true), "{path} {headers:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn j20_the_length_is_stated_or_not() {
     for value in ["chunked", "length"] {
         let sim = switched(&[&format!("j20={value}")]).await;

@@ -79,13 +79,17 @@ impl ExportStream {
         Self::from_cursor(export, export.cursor(), u64::MAX, true, true)
     }
 
-    /// The fragment of number `fragment`, counted from 0.
-    pub(crate) fn fragment(export: &Arc<Export>, measure: &Measure, fragment: usize) -> Option<Self> {
-        let part = measure.parts.get(fragment)?;
-        let mut cursor = export.cursor();
-        cursor.seek(part.mark);
+    /// The fragment of number `fragment`, counted from 0, from its byte `start` on. Beyond the last it is an empty one.
+    pub(crate) fn fragment(export: &Arc<Export>, measure: &Measure, fragment: usize, start: u64) -> Self {
+        let (mut cursor, mut records) = (export.cursor(), 0);
+        if let Some(part) = measure.parts.get(fragment) {
+            cursor.seek(part.mark);
+            records = part.records;
+        }
         let last = fragment + 1 == measure.parts.len();
-        Some(Self::from_cursor(export, cursor, part.records, fragment == 0, last))
+        let mut stream = Self::from_cursor(export, cursor, records, fragment == 0, last);
+        stream.skip = start;
+        stream
     }
 
     /// The file from its byte `start` on.

@@ -8,10 +8,11 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 use super::super::body::{Body, End, Sending};
 use super::super::reply;
-use super::super::routes::{STORAGE, text};
+use super::super::routes::STORAGE;
 use super::super::state::State;
 use super::super::wire::Control;
 use super::jobs::find;
+use super::ranges::Wanted;
 use super::{Asked, RETENTION_DAYS, codings};
 use crate::export::{Export, ExportStream, Layout, Measure};
 use crate::faults::{Effect, Fault};
@@ -166,24 +167,36 @@ impl<'a> Download<'a> {
     fn part(&self, export: &Arc<Export>, measure: &Measure, number: u64) -> Response<Body> {
         let first = u64::from(self.job.switches.is(Row::J13, "1"));
         let index = number.checked_sub(first).and_then(|index| usize::try_from(index).ok());
-        let stream = index.and_then(|index| ExportStream::fragment(export, measure, index));
-        match (stream, index.and_then(|index| measure.parts.get(index))) {
-            (Some(stream), Some(part)) => self.send(export, stream, self.sending(export, part.bytes, false)),
-            _ => reply::not_found(),
-        }
+        let Some((index, part)) = index.and_then(|index| Some((index, measure.parts.get(index)?))) else {
+            return reply::not_found();
+        };
+        self.ranged(export, part.bytes, |start| ExportStream::fragment(export, measure, index, start))
     }
 
-    /// Row j.19.
     fn whole(&self, export: &Arc<Export>, measure: &Measure) -> Response<Body> {
-        let range = text(self.head, header::RANGE).filter(|_| self.job.switches.is(Row::J19, "206"));
-        let Some((start, end)) = range.and_then(|range| read_range(range, measure.bytes)) else {
-            let sending = self.sending(export, measure.bytes, false);
-            return self.send(export, ExportStream::whole(export), sending);
+        self.ranged(export, measure.bytes, |start| ExportStream::from_byte(export, measure, start))
+    }
+
+    /// Row j.19: `size` bytes, or a range of them.
+    fn ranged(&self, export: &Export, size: u64, stream: impl Fn(u64) -> ExportStream) -> Response<Body> {
+        // A range counts bytes of what is not compressed, so it goes by the board where a fault compresses.
+        let honoured =
+            self.job.switches.is(Row::J19, "206") && !matches!(self.effect(), Some(Effect::Gzip { .. }));
+        let wanted = if honoured { Wanted::read(&self.head.headers, size) } else { Wanted::Whole };
+        let (mut reply, range) = match wanted {
+            Wanted::Whole => return self.send(export, stream(0), self.sending(export, size, false)),
+            Wanted::Part(start, end) => {
+                let sending = self.sending(export, end - start + 1, true);
+                (self.send(export, stream(start), sending), format!("bytes {start}-{end}/{size}"))
+            }
+            Wanted::Beyond => {
+                (reply::error(416, "HTTP 416 Range Not Satisfiable"), format!("bytes */{size}"))
+            }
         };
-        let sending = self.sending(export, end - start + 1, true);
-        let mut reply = self.send(export, ExportStream::from_byte(export, measure, start), sending);
-        *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
-        if let Ok(range) = HeaderValue::from_str(&format!("bytes {start}-{end}/{}", measure.bytes)) {
+        if matches!(wanted, Wanted::Part(..)) {
+            *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
+        }
+        if let Ok(range) = HeaderValue::from_str(&range) {
             reply.headers_mut().insert(header::CONTENT_RANGE, range);
         }
         reply
@@ -214,14 +227,6 @@ pub(in crate::server) fn fragment(head: &http::request::Parts) -> Result<Option<
         Some(Ok(number)) => Ok(Some(number)),
         Some(Err(_)) => Err(Box::new(reply::error(400, "Invalid parameter format: fragment"))),
     }
-}
-
-/// `bytes=K-` and `bytes=K-L`; anything else is ignored, as a server may.
-fn read_range(text: &str, size: u64) -> Option<(u64, u64)> {
-    let (start, end) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let (start, last): (u64, u64) = (start.parse().ok()?, size.checked_sub(1)?);
-    let end = if end.is_empty() { last } else { end.parse::<u64>().ok()?.min(last) };
-    (start <= end).then_some((start, end))
 }
 
 /// With its charset: a client that others wrote guesses it otherwise, at a crawl (contract (l)).

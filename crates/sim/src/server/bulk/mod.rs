@@ -3,6 +3,7 @@
 mod codings;
 mod files;
 mod jobs;
+mod ranges;
 
 use std::sync::Arc;
 
