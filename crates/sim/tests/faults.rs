@@ -321,6 +321,56 @@ async fn records_are_repeated_shuffled_nulled_or_separated_oddly() {
 }
 
 #[tokio::test]
+async fn an_effect_on_records_strikes_only_files_that_can_show_it() {
+    let range = ("2025-07-01", "2026-06-18");
+    for (effect, csv, json, lines, activities) in [
+        ("nulls", 0, 1, 1, 1),
+        ("raw-separators", 0, 0, 0, 1),
+        ("crlf", 0, 0, 1, 1),
+        ("duplicates", 1, 1, 1, 1),
+    ] {
+        for (j23, more, fired) in [
+            ("array", "", csv),
+            ("array", r#","output_format":"JSON""#, json),
+            ("lines", r#","output_format":"JSON""#, lines),
+        ] {
+            let switch = format!("[switches]\nj23 = \"{j23}\"\n");
+            let plain = with(&switch).await;
+            let whole = Client::new(&plain).await.export_contacts(range.0, range.1, more).await;
+            let sim = with(&format!("{switch}{}", rule(&format!("effect = \"{effect}\"")))).await;
+            let file = Client::new(&sim).await.export_contacts(range.0, range.1, more).await;
+            assert_eq!(sim.fault_log().len(), fired, "{effect} {j23} {more}");
+            assert_eq!(file.body != whole.body, fired > 0, "{effect} {j23} {more}");
+        }
+        let sim = with(&rule(&format!("effect = \"{effect}\""))).await;
+        Client::new(&sim).await.export("snapshot", range.0, range.1).await;
+        assert_eq!(sim.fault_log().len(), activities, "{effect}");
+    }
+}
+
+#[tokio::test]
+async fn nulls_of_contacts_stand_in_their_own_columns() {
+    let sim = with(&rule("effect = \"nulls\"")).await;
+    let json = r#","output_format":"JSON""#;
+    let file = Client::new(&sim).await.export_contacts("2026-01-01", "2026-06-18", json).await;
+    let contacts: Vec<Value> = serde_json::from_slice(&file.body).unwrap();
+    let columns = |contact: &Value| contact.as_object().unwrap().len();
+    assert!(contacts.iter().all(|contact| columns(contact) == columns(&contacts[0])), "every column in each");
+    assert!(contacts.iter().any(|contact| contact["state"].is_null()));
+}
+
+#[tokio::test]
+async fn a_twisted_file_is_measured_as_it_is_sent() {
+    for effect in ["nulls", "crlf"] {
+        let effect = format!("effect = \"{effect}\"");
+        let file = asked("j20 = \"length\"", &effect, &[]).await;
+        assert_eq!(file.header("content-length"), Some(file.body.len().to_string().as_str()));
+        let part = asked("j19 = 206", &effect, &[("range", "bytes=-2000")]).await;
+        assert!(part.status == 206 && file.body.ends_with(&part.body) && part.body.len() == 2_000);
+    }
+}
+
+#[tokio::test]
 async fn separators_come_raw_where_they_were_escaped() {
     let plan = Faults::from_toml(&rule("effect = \"raw-separators\"")).unwrap();
     let sim = small().faults(plan).start().await.unwrap();

@@ -16,7 +16,7 @@ use crate::faults::RecordEffect;
 use crate::jobs::{ActivityExport, Output, Request, What};
 use crate::switches::{Row, Switches};
 use crate::world::{
-    ContactFilter, Cursor, DeltaRules, Mark, Order, Question, Second, Size, Subject, World, day_of,
+    ContactFilter, Cursor, DeltaRules, Mark, Order, Question, Second, Sink, Size, Subject, World, day_of,
 };
 
 /// How a file is laid out.
@@ -27,6 +27,18 @@ pub(crate) enum Layout {
     /// An object with the array under `data`.
     Object,
     Csv,
+}
+
+impl Layout {
+    /// The layout of an output format. Row j.23.
+    pub(crate) fn of(output: Output, switches: &Switches) -> Self {
+        match (output, switches.value(Row::J23)) {
+            (Output::JsonLines, _) | (Output::Json, "lines") => Self::Lines,
+            (Output::Json, "object") => Self::Object,
+            (Output::Json, _) => Self::Array,
+            (Output::Csv, _) => Self::Csv,
+        }
+    }
 }
 
 /// What one job delivers.
@@ -116,12 +128,7 @@ impl Export {
                 _ => Order::Sorted,
             },
         };
-        let layout = match (request.output, switches.value(Row::J23)) {
-            (Output::JsonLines, _) | (Output::Json, "lines") => Layout::Lines,
-            (Output::Json, "object") => Layout::Object,
-            (Output::Json, _) => Layout::Array,
-            (Output::Csv, _) => Layout::Csv,
-        };
+        let layout = Layout::of(request.output, switches);
         let style = Style {
             first_ingest: switches.is(Row::J41, "first"),
             header_once: switches.is(Row::J15, "first"),
@@ -172,7 +179,7 @@ impl Export {
     fn measure_now(&self) -> Measure {
         let mut cursor = self.cursor();
         let mut measure = Measure::default();
-        let (mut size, mut header) = (Size::default(), Size::default());
+        let (mut size, mut header, mut record) = (Size::default(), Size::default(), Vec::new());
         self.put_head(&mut size, true);
         self.put_head(&mut header, false);
         loop {
@@ -182,7 +189,14 @@ impl Export {
                 let offset = if measure.records == 0 { 0 } else { size.0 };
                 measure.parts.push(Part { mark, records: 0, offset, bytes: 0 });
             }
-            self.put_record(&mut size, entry, measure.records == 0);
+            let first = measure.records == 0;
+            if self.style.twist.is_some() {
+                record.clear();
+                self.put_twisted(&mut record, entry, first);
+                size.put(&record);
+            } else {
+                self.put_record(&mut size, entry, first);
+            }
             measure.records += 1;
             if let Some(part) = measure.parts.last_mut() {
                 part.records += 1;
@@ -203,11 +217,6 @@ impl Export {
 
     fn cursor(&self) -> Cursor {
         Cursor::new(Arc::clone(&self.world), self.question.clone())
-    }
-
-    /// Whether its measure counts every byte that is sent; what the fault engine does to single records is not measured.
-    pub(crate) fn is_measured_exactly(&self) -> bool {
-        self.style.twist.is_none()
     }
 
     /// The same file with something odd about its records. Where their order changes it has other fragments, which is why

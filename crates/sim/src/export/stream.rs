@@ -56,6 +56,23 @@ impl Export {
             Layout::Array | Layout::Object => {}
         }
     }
+
+    /// A record with what the fault engine does to it.
+    pub(super) fn put_twisted(&self, out: &mut Vec<u8>, entry: Entry, first: bool) {
+        let start = out.len();
+        self.put_record(out, entry, first);
+        if let Some(effect) = self.style.twist {
+            twist(out, start, effect, self.optional_keys());
+        }
+    }
+
+    /// Keys that a record may lack.
+    fn optional_keys(&self) -> &'static [&'static str] {
+        match self.question.subject {
+            Subject::Contacts => &COLUMNS,
+            _ => &["campaigns", "location", "summary", "tags"],
+        }
+    }
 }
 
 /// A file, or a fragment of it, as it is being written.
@@ -133,11 +150,7 @@ impl ExportStream {
                 break;
             };
             self.left -= 1;
-            let start = out.len();
-            self.export.put_record(out, entry, self.first);
-            if let Some(effect) = self.export.style.twist {
-                twist(out, start, effect);
-            }
+            self.export.put_twisted(out, entry, self.first);
             self.first = false;
             if self.skip > 0 {
                 self.skip(out);
@@ -154,7 +167,7 @@ impl ExportStream {
 }
 
 /// Does to the record that begins at `start` what a client may not be used to; its meaning stays.
-fn twist(out: &mut Vec<u8>, start: usize, effect: RecordEffect) {
+fn twist(out: &mut Vec<u8>, start: usize, effect: RecordEffect, optional: &[&str]) {
     let record = String::from_utf8_lossy(&out[start..]).into_owned();
     let twisted = match effect {
         RecordEffect::Crlf => {
@@ -164,8 +177,7 @@ fn twist(out: &mut Vec<u8>, start: usize, effect: RecordEffect) {
             record.replace("\\u2028", "\u{2028}").replace("\\u2029", "\u{2029}").replace("\\u0085", "\u{85}"),
         ),
         RecordEffect::Nulls => record.find('{').map(|brace| {
-            let absent = ["campaigns", "location", "summary", "tags"];
-            let absent = absent.iter().filter(|key| !record.contains(&format!("\"{key}\":")));
+            let absent = optional.iter().filter(|key| !record.contains(&format!("\"{key}\":")));
             let nulls: String = absent.map(|key| format!("\"{key}\":null,")).collect();
             format!("{}{nulls}{}", &record[..=brace], &record[brace + 1..])
         }),

@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use crate::export::Layout;
+use crate::jobs::Resource;
+
 /// What goes wrong with one request.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
@@ -108,6 +111,21 @@ pub(crate) enum RecordEffect {
     /// Line separators that JSON allows unescaped.
     RawSeparators,
     Crlf,
+}
+
+impl RecordEffect {
+    /// Whether it means anything for a file of this layout.
+    pub(super) fn shows_in(self, layout: Layout, resource: Resource) -> bool {
+        match self {
+            Self::Duplicates | Self::Shuffled => true,
+            // An empty cell is a null as it is.
+            Self::Nulls => layout != Layout::Csv,
+            // No contact has any.
+            Self::RawSeparators => resource == Resource::Activities,
+            // One array has no lines, and the rows of CSV end so anyway.
+            Self::Crlf => layout == Layout::Lines,
+        }
+    }
 }
 
 impl fmt::Display for Effect {

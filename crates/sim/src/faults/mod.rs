@@ -20,6 +20,7 @@ pub(crate) use effect::{
 pub use plan::Faults;
 pub(crate) use rule::RouteName;
 
+use crate::export::Layout;
 use crate::jobs::Resource;
 use crate::world::{keyed, scale};
 
@@ -52,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) resource: Option<Resource>,
     /// Which job it is about: 1 is the first that was created.
     pub(crate) job: Option<u64>,
+    /// How the file of that job is laid out.
+    pub(crate) layout: Option<Layout>,
     pub(crate) fragment: Option<u64>,
 }
 
@@ -197,6 +200,7 @@ mod tests {
                     route: RouteName::Status,
                     resource: Some(Resource::Activities),
                     job: Some(1 + request % 2),
+                    layout: None,
                     fragment: None,
                 };
                 engine.decide(&call, 5).fault.is_some()
@@ -229,7 +233,8 @@ mod tests {
             let plan = format!("[[rule]]\n{first}\n[[rule]]\neffect = \"job-fails\"");
             let engine = Engine::new(Faults::from_toml(&plan).unwrap());
             let resource = Some(Resource::Activities);
-            let call = Call { request: 1, route: RouteName::Create, resource, job: Some(1), fragment: None };
+            let (route, job) = (RouteName::Create, Some(1));
+            let call = Call { request: 1, route, resource, job, layout: None, fragment: None };
             let decision = engine.decide(&call, 5);
             (decision.fault.is_some(), decision.job, engine.log().len())
         };

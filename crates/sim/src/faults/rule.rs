@@ -200,9 +200,14 @@ impl Rule {
 
     pub(super) fn matches(&self, call: &Call) -> bool {
         let same = |wanted: Option<u64>, given: Option<u64>| wanted.is_none() || wanted == given;
-        // What repeats or moves records concerns whole files; fragments would no longer fit together.
         let fits = match self.effect {
+            // What repeats or moves records concerns whole files; fragments would no longer fit together.
             Effect::Records(RecordEffect::Duplicates | RecordEffect::Shuffled) => call.fragment.is_none(),
+            // What can't be seen in a file would be a decision without an effect.
+            Effect::Records(effect) => call
+                .layout
+                .zip(call.resource)
+                .is_some_and(|(layout, resource)| effect.shows_in(layout, resource)),
             _ => true,
         };
         fits && (self.route == RouteName::Any || self.route == call.route)

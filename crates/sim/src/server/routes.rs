@@ -13,6 +13,7 @@ use super::state::State;
 use super::wire::Control;
 use super::{control as own, oddities, reply, tokens};
 use crate::auth::{Denied, TokenKind};
+use crate::export::Layout;
 use crate::faults::{Call, Decision, Effect, RouteName};
 use crate::switches::Row;
 
@@ -114,19 +115,25 @@ struct Received<'a> {
 /// What the fault engine looks at.
 fn call(state: &State, route: &Route, head: &http::request::Parts, request: u64) -> Call {
     let queue = state.queue();
-    let (route, resource, job) = match route {
-        Route::Token(_) => (RouteName::Token, None, None),
-        Route::Unknown => (RouteName::Unknown, None, None),
-        Route::Bulk(route) => {
-            let job = match route {
-                BulkRoute::Create(_) => Some(queue.jobs().len() as u64 + 1),
-                _ => route.job_id().and_then(|id| id.parse().ok()).and_then(|id| queue.number(id)),
-            };
-            (route.rule_name(), Some(route.resource()), job)
-        }
-    };
     let fragment = bulk::fragment(head).ok().flatten();
-    Call { request, route, resource, job, fragment }
+    let mut call =
+        Call { request, route: RouteName::Unknown, resource: None, job: None, layout: None, fragment };
+    match route {
+        Route::Token(_) => call.route = RouteName::Token,
+        Route::Unknown => {}
+        Route::Bulk(route) => {
+            call.route = route.rule_name();
+            call.resource = Some(route.resource());
+            let id: Option<u64> = route.job_id().and_then(|id| id.parse().ok());
+            let job = id.and_then(|id| queue.job(id));
+            call.layout = job.map(|job| Layout::of(job.request.output, &job.switches));
+            call.job = match route {
+                BulkRoute::Create(_) => Some(queue.jobs().len() as u64 + 1),
+                _ => id.and_then(|id| queue.number(id)),
+            };
+        }
+    }
+    call
 }
 
 /// Plays a request as it is due, or as the fault has it.

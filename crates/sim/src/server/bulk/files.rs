@@ -121,7 +121,7 @@ impl<'a> Download<'a> {
 
     /// How `size` bytes are sent, the whole of something or a range of it, with what switches and the fault do to that.
     /// Row j.20.
-    fn sending(&self, export: &Export, size: u64, ranged: bool) -> Sending {
+    fn sending(&self, size: u64, ranged: bool) -> Sending {
         let switches = &self.job.switches;
         let mut sending = Sending {
             control: self.control.clone(),
@@ -154,10 +154,9 @@ impl<'a> Download<'a> {
                 _ => {}
             }
         }
-        // A body of 0 bytes can only break off if none are stated. What the fault engine does to single records is not
-        // measured.
+        // A body of 0 bytes can only break off if none are stated.
         let breaks_empty = size == 0 && sending.end.is_some();
-        if stated && !breaks_empty && !sending.gzip && export.is_measured_exactly() {
+        if stated && !breaks_empty && !sending.gzip {
             sending.length = Some(size);
         }
         sending
@@ -184,9 +183,9 @@ impl<'a> Download<'a> {
             self.job.switches.is(Row::J19, "206") && !matches!(self.effect(), Some(Effect::Gzip { .. }));
         let wanted = if honoured { Wanted::read(&self.head.headers, size) } else { Wanted::Whole };
         let (mut reply, range) = match wanted {
-            Wanted::Whole => return self.send(export, stream(0), self.sending(export, size, false)),
+            Wanted::Whole => return self.send(export, stream(0), self.sending(size, false)),
             Wanted::Part(start, end) => {
-                let sending = self.sending(export, end - start + 1, true);
+                let sending = self.sending(end - start + 1, true);
                 (self.send(export, stream(start), sending), format!("bytes {start}-{end}/{size}"))
             }
             Wanted::Beyond => {
