@@ -240,7 +240,7 @@ impl World {
                         // The last processing that lies in the window too.
                         let last = applied.min(cycle.events_through(question.to - day)) - 1;
                         if (number != last && !rules.each_processing)
-                            || (rules.latest_day_only && applied - 1 != last)
+                            || (rules.latest_day_only && number != applied - 1)
                         {
                             return;
                         }
@@ -419,6 +419,20 @@ mod tests {
                 assert_eq!(other.next(), all.get(skipped).copied());
                 cursor.next();
             }
+        }
+    }
+
+    #[test]
+    fn only_under_the_latest_day_holds_within_a_window_too() {
+        let world = world(6_000);
+        let at = start_of(today()) + NOON;
+        let (from, to) = (today() - 13, today());
+        for each_processing in [false, true] {
+            let delta = DeltaRules { latest_day_only: true, each_processing, ..DeltaRules::default() };
+            let of = |from, to| answer(&world, Question { delta, ..question(Subject::Delta, from, to, at) });
+            let mut days: Vec<Entry> = (from..=to).flat_map(|day| of(day, day)).collect();
+            days.sort_unstable();
+            assert_eq!(of(from, to), days, "each: {each_processing}");
         }
     }
 
