@@ -1,6 +1,7 @@
 //! The truth: what a client should hold at a moment, and what one export must hold.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -48,13 +49,13 @@ impl Truth {
     /// The activities as they stand at `at`, and of these, those whose last processing falls on the UTC day
     /// `processed_through` or before (all, when it is `None`).
     pub fn activities(&self, at: Timestamp, processed_through: Option<Date>) -> Content {
-        self.content(self.current(at, processed_through))
+        self.content(self.current(at, processed_through), None)
     }
 
     /// The contacts as they stand at `at`, and of these, those that were created on the UTC day `created_through` or
     /// before (all, when it is `None`).
     pub fn contacts(&self, at: Timestamp, created_through: Option<Date>) -> Content {
-        self.content(self.all_contacts(at, created_through))
+        self.content(self.all_contacts(at, created_through), None)
     }
 
     /// What one export of the days from `from` to `to`, both included, must hold, if its job starts at `at`; of one
@@ -67,7 +68,7 @@ impl Truth {
         to: Date,
         at: Timestamp,
     ) -> Content {
-        self.content(self.of_window(kind, activity_type, from, to, at))
+        self.content(self.of_window(kind, activity_type, from, to, at), None)
     }
 
     /// The records behind [`window`](Self::window), each as its JSON on the wire, contacts too.
@@ -144,18 +145,22 @@ impl Truth {
         }
     }
 
-    pub(crate) fn content(&self, question: Question) -> Content {
+    /// The answer, which is of no use any more once `stop` is set, and ends early.
+    pub(crate) fn content(&self, question: Question, stop: Option<&Arc<AtomicBool>>) -> Content {
         let first_ingest = first_ingest(&self.0.switches());
         let mut sum = ContentSum::default();
         let mut text = Vec::new();
         let mut cursor = Cursor::new(Arc::clone(&self.0.world), question);
+        if let Some(stop) = stop {
+            cursor = cursor.until(stop);
+        }
         while let Some(entry) = cursor.next() {
             text.clear();
             let (world, question) = cursor.parts();
             let form = Form::Canonical { first_ingest };
             put(world, &mut text, question, entry, form);
             sum.add(&text);
-            if sum.count.is_multiple_of(4_096) && self.0.is_stopping() {
+            if sum.count.is_multiple_of(4_096) && stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 break;
             }
         }

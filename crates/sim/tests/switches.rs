@@ -435,6 +435,37 @@ async fn j24_records_are_sorted_shuffled_or_duplicated() {
 }
 
 #[tokio::test]
+async fn j24_a_shuffled_file_mixes_its_days_and_is_the_same_in_fragments() {
+    let start = |seed| {
+        let switch = Switch::parse("j24=shuffled").unwrap();
+        small().seed(seed).records_per_fragment(40).switch(switch).start()
+    };
+    let mut files = Vec::new();
+    for seed in [7, 7, 8] {
+        let sim = start(seed).await.unwrap();
+        let client = Client::new(&sim).await;
+        let id = client.create("snapshot", "2026-03-01", "2026-06-18").await;
+        let job = client.get(&format!("{JOBS}/{id}")).await.json();
+        let whole = client.get(&format!("{JOBS}/{id}/data")).await.body;
+        assert_eq!(job["results_size"].as_u64(), Some(whole.len() as u64));
+        let mut joined = Vec::new();
+        for fragment in 0..job["fragments"].as_u64().unwrap() {
+            joined.extend(client.get(&format!("{JOBS}/{id}/data?fragment={fragment}")).await.body);
+        }
+        assert!(joined == whole);
+        let file = records(&whole);
+        let mut days: Vec<&str> =
+            file.iter().map(|record| &record["timestamp"].as_str().unwrap()[..10]).collect();
+        days.dedup();
+        let back = days.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        assert!(back > days.len() / 4, "{days:?}");
+        files.push(days.iter().map(|day| (*day).to_owned()).collect::<Vec<_>>());
+    }
+    assert_eq!(files[0], files[1]);
+    assert_ne!(files[0], files[2], "another seed, another order");
+}
+
+#[tokio::test]
 async fn j26_a_future_end_is_allowed_or_refused() {
     for (value, status) in [("allowed", 200), ("future-400", 400)] {
         let sim = switched(&[&format!("j26={value}")]).await;

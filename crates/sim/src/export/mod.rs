@@ -216,7 +216,7 @@ impl Export {
     }
 
     fn cursor(&self) -> Cursor {
-        Cursor::new(Arc::clone(&self.world), self.question.clone())
+        Cursor::new(Arc::clone(&self.world), self.question.clone()).until(&self.stopping)
     }
 
     /// The same file with something odd about its records. Where their order changes it has other fragments, which is why

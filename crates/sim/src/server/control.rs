@@ -89,7 +89,8 @@ async fn truth(
         return Ok(reply);
     }
     // Hashing a large population takes seconds, which the other connections should not wait for.
-    let content = tokio::task::spawn_blocking(move || truth.content(question)).await;
+    let stop = Arc::clone(&state.stopping);
+    let content = tokio::task::spawn_blocking(move || truth.content(question, Some(&stop))).await;
     let content = content.map_err(|_| "the simulator is stopping".to_owned())?;
     Ok(reply::json(200, &json!({"count": content.count, "content_hash": content.content_hash})))
 }

@@ -2,13 +2,15 @@
 //!
 //! Nothing here knows of HTTP, jobs or clocks: a moment is an argument. An activity is born, changes and may be moved,
 //! each time at a *processing* of its own; `life_cycle` says when, `activity` and `contact` write a record as it stands
-//! at a moment, `selection` finds the records that an export or a question about the truth asks for.
+//! at a moment, `selection` finds the records that an export or a question about the truth asks for, and `cursor` walks
+//! through them.
 
 mod activity;
 mod calendar;
 mod chance;
 mod contact;
 mod content_hash;
+mod cursor;
 mod life_cycle;
 mod people;
 mod selection;
@@ -23,8 +25,9 @@ pub(crate) use calendar::{Day, Second, day_at, day_of};
 pub(crate) use chance::{keyed, scale};
 pub(crate) use contact::{COLUMNS, ContactFilter, ContactForm};
 pub(crate) use content_hash::ContentSum;
+pub(crate) use cursor::{Cursor, Mark};
 pub use life_cycle::ActivityType;
-pub(crate) use selection::{Cursor, DeltaRules, Mark, Order, Question, Subject};
+pub(crate) use selection::{DeltaRules, Order, Question, Subject};
 pub(crate) use sink::{Sink, Size};
 pub(crate) use timing::Entry;
 

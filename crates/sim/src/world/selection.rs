@@ -1,14 +1,11 @@
-//! Finds the records that an export, or a question about the truth, asks for, in the order of their time.
-//!
-//! A [`Cursor`] holds one batch at a time: a day of a snapshot or of contacts, or a whole delta (14 days at most by the
-//! use limits) as 16-byte entries. It never holds records.
+//! Finds the records that an export, or a question about the truth, asks for: of a day, or of a whole delta.
 
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use super::World;
 use super::calendar::{Day, Second, day_at};
-use super::chance::mix;
 use super::contact::ContactFilter;
+use super::cursor::is_set;
 use super::life_cycle::{ActivityType, CLASSES};
 use super::timing::Entry;
 
@@ -47,7 +44,7 @@ pub(crate) enum Order {
     /// By time, each once.
     #[default]
     Sorted,
-    /// In no order within each batch.
+    /// In no order: the batches follow each other in another order than their days, and are mixed within.
     Shuffled,
     /// By time, some twice.
     Duplicated,
@@ -62,117 +59,6 @@ pub(crate) struct DeltaRules {
     pub(crate) each_processing: bool,
     /// j.44: only under the latest processing day, instead of under each.
     pub(crate) latest_day_only: bool,
-}
-
-/// A place in an answer, to go on from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
-    day: Day,
-    position: usize,
-}
-
-/// Walks through the answer of a question.
-#[derive(Debug)]
-pub(crate) struct Cursor {
-    world: Arc<World>,
-    question: Question,
-    /// The day that the batch belongs to, and the day of the batch after it.
-    day: Day,
-    next_day: Day,
-    last_day: Day,
-    batch: Vec<Entry>,
-    position: usize,
-}
-
-impl Cursor {
-    /// At the start of the answer.
-    pub(crate) fn new(world: Arc<World>, question: Question) -> Self {
-        let days = match question.subject {
-            Subject::Contacts => (world.contact_timeline.first(), world.contact_timeline.last()),
-            _ => world.days(),
-        };
-        let (day, last_day) = match question.subject {
-            // One batch holds all of it.
-            Subject::Delta => (question.from, question.from),
-            Subject::Current => days,
-            Subject::Snapshot | Subject::Contacts => (question.from.max(days.0), question.to.min(days.1)),
-        };
-        Self { world, question, day, next_day: day, last_day, batch: Vec::new(), position: 0 }
-    }
-
-    /// Where the next record lies.
-    pub(crate) fn mark(&self) -> Mark {
-        if self.position < self.batch.len() {
-            Mark { day: self.day, position: self.position }
-        } else {
-            Mark { day: self.next_day, position: 0 }
-        }
-    }
-
-    /// Goes to a place.
-    pub(crate) fn seek(&mut self, mark: Mark) {
-        self.next_day = mark.day;
-        self.batch.clear();
-        self.position = 0;
-        if mark.position > 0 && self.fill() {
-            self.position = mark.position;
-        }
-    }
-
-    /// The world and the question that it walks through.
-    pub(crate) fn parts(&self) -> (&World, &Question) {
-        (&self.world, &self.question)
-    }
-
-    fn fill(&mut self) -> bool {
-        while self.next_day <= self.last_day {
-            self.day = self.next_day;
-            self.next_day += 1;
-            self.batch.clear();
-            self.position = 0;
-            let (world, question) = (&self.world, &self.question);
-            match question.subject {
-                Subject::Snapshot => world.add_dated(question, self.day, &mut self.batch),
-                Subject::Delta => world.add_processed(question, &mut self.batch),
-                Subject::Current => world.add_current(question, self.day, &mut self.batch),
-                Subject::Contacts => world.add_contacts(question, self.day, &mut self.batch),
-            }
-            self.batch.sort_unstable();
-            self.arrange();
-            if !self.batch.is_empty() {
-                return true;
-            }
-        }
-        false
-    }
-
-    /// Puts the batch into the order that is asked for.
-    fn arrange(&mut self) {
-        let key = |entry: &Entry| mix(u64::from(entry.time) ^ (u64::from(entry.number) << 32));
-        match self.question.order {
-            Order::Sorted => {}
-            Order::Shuffled => self.batch.sort_unstable_by_key(|entry| (key(entry), *entry)),
-            Order::Duplicated => {
-                let twice: Vec<Entry> =
-                    self.batch.iter().copied().filter(|entry| key(entry).is_multiple_of(16)).collect();
-                self.batch.extend(twice);
-                self.batch.sort_unstable();
-            }
-        }
-    }
-}
-
-impl Iterator for Cursor {
-    type Item = Entry;
-
-    fn next(&mut self) -> Option<Entry> {
-        if self.position >= self.batch.len() && !self.fill() {
-            return None;
-        }
-        let entry = self.batch[self.position];
-        self.position += 1;
-        Some(entry)
-    }
 }
 
 impl World {
@@ -209,7 +95,7 @@ impl World {
     }
 
     /// Activities whose date is `date`.
-    fn add_dated(&self, question: &Question, date: Day, batch: &mut Vec<Entry>) {
+    pub(super) fn add_dated(&self, question: &Question, date: Day, batch: &mut Vec<Entry>) {
         for class in self.classes(question) {
             let cycle = &self.cycles[class as usize];
             for &moved in &cycle.moves {
@@ -225,12 +111,23 @@ impl World {
     }
 
     /// Activities that were processed on the days of the question.
-    fn add_processed(&self, question: &Question, batch: &mut Vec<Entry>) {
+    pub(super) fn add_processed(
+        &self,
+        question: &Question,
+        stop: Option<&AtomicBool>,
+        batch: &mut Vec<Entry>,
+    ) {
         let rules = question.delta;
         for class in self.classes(question) {
             let cycle = &self.cycles[class as usize];
             for (number, event) in cycle.events.iter().enumerate() {
-                for processed in question.from..=question.to.min(day_at(question.at)) {
+                if is_set(stop) {
+                    return;
+                }
+                // On other days nothing of this world is processed, however wide the question is.
+                let (first, last) = (self.timeline.first() + event.day, self.timeline.last() + event.day);
+                let last = last.min(question.to).min(day_at(question.at));
+                for processed in first.max(question.from)..=last {
                     let day = processed - event.day;
                     self.pairs_of(class, day, |pair| {
                         let applied = self.applied(class, day, pair, question.at);
@@ -253,7 +150,7 @@ impl World {
     }
 
     /// Activities of a nominal day that stand at the moment of the question, and were last processed by its last day.
-    fn add_current(&self, question: &Question, day: Day, batch: &mut Vec<Entry>) {
+    pub(super) fn add_current(&self, question: &Question, day: Day, batch: &mut Vec<Entry>) {
         for class in self.classes(question) {
             let cycle = &self.cycles[class as usize];
             self.pairs_of(class, day, |pair| {
@@ -266,7 +163,7 @@ impl World {
     }
 
     /// Contacts that were created on a day.
-    fn add_contacts(&self, question: &Question, day: Day, batch: &mut Vec<Entry>) {
+    pub(super) fn add_contacts(&self, question: &Question, day: Day, batch: &mut Vec<Entry>) {
         for pair in 0..self.contact_timeline.pairs(day) {
             for number in self.contact_timeline.members(day, pair) {
                 let created = self.contact_created(day, number);
@@ -279,23 +176,25 @@ impl World {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
 
     use super::super::calendar::{day_of, start_of};
+    use super::super::cursor::Cursor;
     use super::*;
 
-    const NOON: Second = 43_200;
+    pub(in crate::world) const NOON: Second = 43_200;
 
-    fn world(count: u32) -> Arc<World> {
+    pub(in crate::world) fn world(count: u32) -> Arc<World> {
         Arc::new(World::new(11, count, count / 4, "2026-06-18T12:00:00Z".parse().unwrap()))
     }
 
-    fn today() -> Day {
+    pub(in crate::world) fn today() -> Day {
         day_of(jiff::civil::date(2026, 6, 18))
     }
 
-    fn question(subject: Subject, from: Day, to: Day, at: Second) -> Question {
+    pub(in crate::world) fn question(subject: Subject, from: Day, to: Day, at: Second) -> Question {
         Question {
             subject,
             from,
@@ -308,7 +207,7 @@ mod tests {
         }
     }
 
-    fn answer(world: &Arc<World>, question: Question) -> Vec<Entry> {
+    pub(in crate::world) fn answer(world: &Arc<World>, question: Question) -> Vec<Entry> {
         Cursor::new(Arc::clone(world), question).collect()
     }
 
@@ -406,23 +305,6 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_leads_back_to_its_record() {
-        let world = world(2_000);
-        let at = start_of(today()) + NOON;
-        for subject in [Subject::Snapshot, Subject::Delta, Subject::Contacts] {
-            let question = question(subject, today() - 13, today(), at);
-            let all = answer(&world, question.clone());
-            let mut cursor = Cursor::new(Arc::clone(&world), question.clone());
-            for skipped in 0..=all.len() {
-                let mut other = Cursor::new(Arc::clone(&world), question.clone());
-                other.seek(cursor.mark());
-                assert_eq!(other.next(), all.get(skipped).copied());
-                cursor.next();
-            }
-        }
-    }
-
-    #[test]
     fn only_under_the_latest_day_holds_within_a_window_too() {
         let world = world(6_000);
         let at = start_of(today()) + NOON;
@@ -434,6 +316,17 @@ mod tests {
             days.sort_unstable();
             assert_eq!(of(from, to), days, "each: {each_processing}");
         }
+    }
+
+    #[test]
+    fn a_window_wider_than_the_world_holds_all_that_was_ever_processed() {
+        let world = world(2_000);
+        let at = start_of(today()) + NOON;
+        let all = answer(&world, question(Subject::Delta, -700_000, 2_900_000, at));
+        let (first, last) = world.days();
+        let mut standing = answer(&world, question(Subject::Current, first, last, at));
+        standing.sort_unstable();
+        assert_eq!(all, standing);
     }
 
     #[test]
