@@ -272,6 +272,32 @@ async fn the_report_counts_what_happened_and_what_the_contract_cannot_explain() 
 }
 
 #[tokio::test]
+async fn a_body_that_is_too_long_passes_what_every_request_has_to_pass() {
+    let sim = small().start().await.unwrap();
+    let mut client = Client::new(&sim).await;
+    let body = "x".repeat(1024 * 1024 + 1);
+    assert_eq!(client.post(JOBS, &body).await.status, 400);
+    assert_eq!(client.send("GET", JOBS, &[], &body).await.status, 400);
+    assert_eq!(client.post("/auth/v1/tokens", &body).await.json()["error"], "invalid_request");
+    assert_eq!(client.post("/nowhere", &body).await.status, 404);
+    assert_eq!(client.post("/_sim/clock", &body).await.status, 400);
+    client.bearer = None;
+    assert_eq!(client.post(JOBS, &body).await.status, 401);
+    let report = sim.report();
+    let create = &report.requests["POST /pull/v1/export/activities/jobs"];
+    assert_eq!((create[&400], create[&401]), (1, 1));
+    assert_eq!(report.findings["a body of more than 1 MiB"], 4);
+    assert!(report.jobs_created.is_empty());
+    let sim = small().rate_limit(true).start().await.unwrap();
+    let client = Client::new(&sim).await;
+    let mut statuses = Vec::new();
+    for _ in 0..30 {
+        statuses.push(client.post(JOBS, &body).await.status);
+    }
+    assert!(statuses.contains(&400) && statuses.contains(&429), "{statuses:?}");
+}
+
+#[tokio::test]
 async fn the_same_seed_and_requests_give_the_same_bytes_on_two_ports() {
     let (one, other) = (small().start().await.unwrap(), small().start().await.unwrap());
     assert_ne!(one.base_url(), other.base_url());

@@ -9,6 +9,7 @@ mod control;
 mod job_control;
 mod oddities;
 mod reply;
+mod request_body;
 mod routes;
 mod sim;
 mod state;

@@ -3,6 +3,7 @@
 use http::header;
 
 use super::bulk::BulkRoute;
+use super::request_body::Unread;
 use super::routes::{Route, text};
 use super::state::State;
 
@@ -40,12 +41,15 @@ const ORDINARY: &[&str] = &[
 ];
 
 /// Counts the oddities of a request on a known path.
-pub(super) fn note(state: &State, route: &Route, head: &http::request::Parts, body: &[u8]) {
+pub(super) fn note(state: &State, route: &Route, head: &http::request::Parts, body: Result<&[u8], Unread>) {
     if *route == Route::Unknown {
         // The path is the finding, and is counted when it is answered.
         return;
     }
     let found = |what: String| state.counters.finding(&what);
+    if body == Err(Unread::TooLong) {
+        found("a body of more than 1 MiB".to_owned());
+    }
     let allowed: &[&str] = match route {
         Route::Bulk(BulkRoute::Data(..)) => &["fragment"],
         _ => &[],
@@ -70,7 +74,9 @@ pub(super) fn note(state: &State, route: &Route, head: &http::request::Parts, bo
         Route::Token(_) if !is_a("application/x-www-form-urlencoded") => {
             found("a token call without Content-Type: application/x-www-form-urlencoded".to_owned());
         }
-        Route::Bulk(BulkRoute::List(_) | BulkRoute::Status(..) | BulkRoute::Data(..)) if !body.is_empty() => {
+        Route::Bulk(BulkRoute::List(_) | BulkRoute::Status(..) | BulkRoute::Data(..))
+            if body.is_ok_and(|body| !body.is_empty()) =>
+        {
             found("a GET with a body".to_owned());
         }
         _ => {}

@@ -4,21 +4,18 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, header};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 
 use super::body::Body;
 use super::bulk::{self, Asked, BulkRoute, Fate};
+use super::request_body::Unread;
 use super::state::State;
 use super::wire::Control;
-use super::{control as own, oddities, reply, tokens};
+use super::{control as own, oddities, reply, request_body, tokens};
 use crate::auth::{Denied, TokenKind};
 use crate::export::Layout;
 use crate::faults::{Call, Decision, Effect, RouteName};
 use crate::switches::Row;
-
-/// The most bytes that a request's body may have; real ones have a few hundred.
-const MOST_BODY: usize = 1024 * 1024;
 
 /// A path and method that the contract knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,17 +70,20 @@ pub(super) async fn respond(
     let number = state.next_request();
     let (head, body) = request.into_parts();
     let path = head.uri.path();
-    let body = Limited::new(body, MOST_BODY).collect().await.map(http_body_util::Collected::to_bytes);
+    let body = request_body::read(body).await;
+    let body = body.as_deref().map_err(|unread| *unread);
     let mut reply = match body {
-        Err(_) => reply::error(400, "The body could not be read"),
-        Ok(_) if path.starts_with(STORAGE) => bulk::storage(&state, &head, &control).await,
-        Ok(body) if path.starts_with("/_sim/") => own::respond(&state, &head, &body).await,
-        Ok(body) => {
+        _ if path.starts_with(STORAGE) => bulk::storage(&state, &head, &control).await,
+        _ if path.starts_with("/_sim/") => match body {
+            Ok(body) => own::respond(&state, &head, body).await,
+            Err(unread) => reply::error(400, unread.message()),
+        },
+        _ => {
             let route = Route::of(&head.method, path);
-            oddities::note(&state, &route, &head, &body);
+            oddities::note(&state, &route, &head, body);
             let call = call(&state, &route, &head, number);
             let decision = state.faults.decide(&call, state.seed);
-            let received = Received { head: &head, body: &body, control: &control };
+            let received = Received { head: &head, body, control: &control };
             let reply = strike(&state, &route, &received, &decision).await;
             let name = route.name(&head.method, path);
             // A lost reply counts as status 0.
@@ -108,7 +108,7 @@ pub(super) const STORAGE: &str = "/_sim/storage/";
 #[derive(Clone, Copy)]
 struct Received<'a> {
     head: &'a http::request::Parts,
-    body: &'a [u8],
+    body: Result<&'a [u8], Unread>,
     control: &'a Control,
 }
 
@@ -187,8 +187,13 @@ async fn play(state: &Arc<State>, route: &Route, request: &Received<'_>, fate: &
     let mut reply = match authorise(state, route, head) {
         Ok(key) => {
             state.counters.of_key(&key, |report| report.requests += 1);
-            let asked = Asked { head, body, key: &key, fate, control };
-            bulk::respond(state, route, &asked).await
+            match body {
+                Ok(body) => {
+                    let asked = Asked { head, body, key: &key, fate, control };
+                    bulk::respond(state, route, &asked).await
+                }
+                Err(unread) => reply::error(400, unread.message()),
+            }
         }
         Err(refused) => *refused,
     };

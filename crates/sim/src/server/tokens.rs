@@ -6,12 +6,17 @@ use serde_json::json;
 
 use super::body::Body;
 use super::reply;
+use super::request_body::Unread;
 use super::state::State;
 use crate::auth::TokenKind;
 use crate::switches::Row;
 
 /// Answers a call for a token.
-pub(super) fn mint(state: &State, kind: TokenKind, body: &[u8]) -> Response<Body> {
+pub(super) fn mint(state: &State, kind: TokenKind, body: Result<&[u8], Unread>) -> Response<Body> {
+    let body = match body {
+        Ok(body) => body,
+        Err(unread) => return refuse(state, 400, "invalid_request", unread.message()),
+    };
     let text = String::from_utf8_lossy(body);
     let pairs: Vec<(String, &str)> = text
         .trim()
