@@ -29,7 +29,7 @@ pub enum ErrorKind {
     InvalidFaults,
     /// HTTPS could not be set up.
     Tls,
-    /// A number or a time of the configuration is out of range.
+    /// A number or a time of the configuration is out of range, or two keys have the same id.
     InvalidSetting,
     /// A job was refused, as the API would refuse it.
     Refused,

@@ -120,7 +120,7 @@ impl Builder {
         self
     }
 
-    /// Adds a key pair, one of five at most (contract (a.4)). Without any there are those of [`Key::defaults`].
+    /// Adds a key pair, one of five at most (contract (a.4)), with an id of its own. Without any there are those of [`Key::defaults`].
     pub fn key(mut self, key: Key) -> Self {
         self.keys.push(key);
         self
@@ -156,7 +156,7 @@ impl Builder {
     /// Starts the simulator on the tokio runtime that this is awaited on; it needs the runtime's I/O and time drivers.
     ///
     /// # Errors
-    /// A number out of range ([`ErrorKind::InvalidSetting`]); a port that can't be bound ([`ErrorKind::Bind`]).
+    /// A number out of range, or an id that two keys have ([`ErrorKind::InvalidSetting`]); a port that can't be bound ([`ErrorKind::Bind`]).
     pub async fn start(self) -> Result<Sim, Error> {
         self.check()?;
         Sim::start(self).await
@@ -187,6 +187,15 @@ impl Builder {
                 self.keys.len()
             ));
         }
+        // Tokens name their key by its id.
+        for (place, key) in self.keys.iter().enumerate() {
+            if self.keys[..place].iter().any(|other| other.id() == key.id()) {
+                return refuse(format!(
+                    "two keys have the id `{}`: each pair has an id of its own",
+                    key.id()
+                ));
+            }
+        }
         if self.records_per_fragment == 0 {
             return refuse("a fragment holds at least one record".to_owned());
         }
@@ -194,5 +203,24 @@ impl Builder {
             return refuse("a token lives between a second and a year".to_owned());
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_key_is_taken_once() {
+        let with = |ids: &[&str]| {
+            let key = |text: &&str| text.parse::<Key>().unwrap();
+            ids.iter().map(key).fold(Builder::default(), Builder::key).check()
+        };
+        assert!(with(&["activity:act:p:q", "object:obj:dup"]).is_ok());
+        for second in ["object:act:dup", "activity:act:p:q"] {
+            let error = with(&["activity:act:p:q", second]).unwrap_err();
+            assert_eq!((error.kind(), error.is_usage()), (ErrorKind::InvalidSetting, true));
+            assert_eq!(error.to_string(), "two keys have the id `act`: each pair has an id of its own");
+        }
     }
 }
