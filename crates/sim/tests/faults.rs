@@ -225,6 +225,12 @@ async fn a_status_comes_with_each_body_and_each_form_of_retry_after() {
         assert_eq!((reply.status, reply.header("retry-after")), (429, check));
         assert!(reply.json()["error"].is_string() && reply.json()["message"].is_string());
     }
+    for (status, error) in
+        [(408, "RequestTimeoutException"), (502, "BadGatewayException"), (504, "GatewayTimeoutException")]
+    {
+        let sim = with(&rule(&format!("effect = \"status\"\nroute = \"list\"\nstatus = {status}"))).await;
+        assert_eq!(Client::new(&sim).await.get(JOBS).await.json()["error"], error);
+    }
     for (body, start) in [("html", "<html>"), ("empty", "")] {
         for status in [401, 403, 404, 408, 500, 502, 503, 504] {
             let text = format!("effect = \"status\"\nroute = \"list\"\nstatus = {status}\nbody = \"{body}\"");

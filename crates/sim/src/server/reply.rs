@@ -71,18 +71,39 @@ pub(super) fn faulty(fault: &StatusFault, now: Timestamp) -> Response<Body> {
     reply
 }
 
-fn exception(status: u16) -> &'static str {
-    match status {
-        400 => "BadRequestException",
-        401 => "UnauthorizedException",
-        403 => "ForbiddenException",
-        404 => "NotFoundException",
-        409 => "ConflictException",
-        410 => "GoneException",
-        416 => "RangeNotSatisfiableException",
-        425 => "TooEarlyException",
-        429 => "TooManyRequestsException",
-        503 => "ServiceUnavailableException",
-        _ => "InternalServerErrorException",
+/// The name of a status as an exception, as in the official samples.
+fn exception(status: u16) -> String {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    let reason = reason.unwrap_or(if status < 500 { "Bad Request" } else { "Internal Server Error" });
+    let letters = |text: &str| text.chars().filter(char::is_ascii_alphabetic).collect::<String>();
+    format!("{}Exception", letters(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_a_name_of_its_own() {
+        for (status, name) in [
+            (400, "BadRequestException"),
+            (401, "UnauthorizedException"),
+            (403, "ForbiddenException"),
+            (404, "NotFoundException"),
+            (408, "RequestTimeoutException"),
+            (409, "ConflictException"),
+            (410, "GoneException"),
+            (416, "RangeNotSatisfiableException"),
+            (425, "TooEarlyException"),
+            (429, "TooManyRequestsException"),
+            (499, "BadRequestException"),
+            (500, "InternalServerErrorException"),
+            (502, "BadGatewayException"),
+            (503, "ServiceUnavailableException"),
+            (504, "GatewayTimeoutException"),
+            (599, "InternalServerErrorException"),
+        ] {
+            assert_eq!(exception(status), name);
+        }
     }
 }
