@@ -156,7 +156,8 @@ impl Builder {
     /// Starts the simulator on the tokio runtime that this is awaited on; it needs the runtime's I/O and time drivers.
     ///
     /// # Errors
-    /// A number out of range, or an id that two keys have ([`ErrorKind::InvalidSetting`]); a port that can't be bound ([`ErrorKind::Bind`]).
+    /// A number out of range, or an id that two keys have ([`ErrorKind::InvalidSetting`]); a port that can't be bound
+    /// ([`ErrorKind::Bind`]).
     pub async fn start(self) -> Result<Sim, Error> {
         self.check()?;
         Sim::start(self).await

@@ -298,6 +298,60 @@ async fn a_body_that_is_too_long_passes_what_every_request_has_to_pass() {
 }
 
 #[tokio::test]
+async fn paths_and_queries_are_decoded() {
+    let sim = small().start().await.unwrap();
+    let client = Client::new(&sim).await;
+    let id = client.create("delta", "2026-06-01", "2026-06-07").await;
+    let encoded: String = id.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let path = format!("/pull/v1/export/%61ctivities/jobs/{encoded}");
+    assert_eq!(client.get(&path).await.json()["job_id"], id.as_str());
+    let whole = client.get(&format!("{JOBS}/{id}/data")).await.body;
+    for query in ["", "?fragment=%30", "?%66ragment=0", "?fragment=00"] {
+        let file = client.get(&format!("{path}/d%61ta{query}")).await;
+        assert_eq!((file.status, file.body == whole), (200, true), "{query}");
+    }
+    assert!(sim.report().findings.is_empty(), "{:?}", sim.report().findings);
+    assert_eq!(client.get(&format!("{JOBS}/{id}%2Fdata")).await.status, 400, "an id that holds a slash");
+    assert_eq!(sim.report().requests["GET /pull/v1/export/activities/jobs/{id}/data"][&200], 5);
+}
+
+#[tokio::test]
+async fn a_fragment_that_is_no_number_is_malformed_and_one_beyond_the_last_is_not_found() {
+    let sim = small().start().await.unwrap();
+    let client = Client::new(&sim).await;
+    let id = client.create("delta", "2026-06-01", "2026-06-07").await;
+    for (query, status) in [
+        ("fragment", 400),
+        ("fragment=", 400),
+        ("fragment=x", 400),
+        ("fragment=-1", 400),
+        ("fragment=+0", 400),
+        ("fragment=1", 404),
+        ("fragment=4294967296", 404),
+        ("fragment=18446744073709551615", 404),
+        ("fragment=18446744073709551616", 404),
+        ("fragment=999999999999999999999999999999", 404),
+    ] {
+        assert_eq!(client.get(&format!("{JOBS}/{id}/data?{query}")).await.status, status, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_found_though_the_rate_limit_or_a_fault_refuses_it() {
+    let sim = small().rate_limit(true).start().await.unwrap();
+    let client = Client::new(&sim).await;
+    let mut refused = 0;
+    for _ in 0..30 {
+        refused += u64::from(client.get("/v9/strange").await.status == 429);
+    }
+    assert!(refused > 0);
+    assert_eq!(sim.report().findings["GET /v9/strange"], 30);
+    client.post("/_sim/faults", "[[rule]]\nroute = \"unknown\"\neffect = \"reset-before\"").await;
+    assert!(client.try_send("GET", "/v9/stranger", &[], "").await.is_none());
+    assert_eq!(sim.report().findings["GET /v9/stranger"], 1);
+}
+
+#[tokio::test]
 async fn the_same_seed_and_requests_give_the_same_bytes_on_two_ports() {
     let (one, other) = (small().start().await.unwrap(), small().start().await.unwrap());
     assert_ne!(one.base_url(), other.base_url());

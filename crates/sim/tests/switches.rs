@@ -243,6 +243,11 @@ async fn j17_an_empty_result_is_200_or_204() {
         let csv = client.export_contacts(WEEK.0, WEEK.1, "").await;
         assert_eq!(csv.status.to_string(), value);
         assert_eq!(csv.body.starts_with(b"first_name,"), value == "200", "a header is all");
+        let job = sim.jobs().list()[0].id;
+        for fragment in [0, 7] {
+            let part = client.get(&format!("{JOBS}/{job}/data?fragment={fragment}")).await;
+            assert_eq!(part.status, 404, "an empty file has no fragments");
+        }
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use http::{Method, Response};
 use jiff::civil::{Date, DateTime};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::body::Body;
 use super::job_control::{JobEnd, Jobs};
 use super::reply;
 use super::state::State;
+use super::target;
 use crate::auth::Standing;
 use crate::clock;
 use crate::export::ExportStream;
@@ -24,9 +24,14 @@ use crate::truth::{Truth, WindowKind};
 use crate::world::{ActivityType, Question};
 
 /// Answers a request to one of the simulator's own paths.
-pub(super) async fn respond(state: &Arc<State>, head: &http::request::Parts, body: &[u8]) -> Response<Body> {
-    let query = query(head.uri.query().unwrap_or(""));
-    let path = head.uri.path().strip_prefix("/_sim/").unwrap_or("");
+pub(super) async fn respond(
+    state: &Arc<State>,
+    path: &str,
+    head: &http::request::Parts,
+    body: &[u8],
+) -> Response<Body> {
+    let query: BTreeMap<String, String> = target::query(&head.uri).collect();
+    let path = path.strip_prefix("/_sim/").unwrap_or("");
     let answer = match (&head.method, path) {
         (&Method::GET, "truth/activities" | "truth/contacts" | "truth/window") => {
             truth(state, path, &query).await
@@ -52,15 +57,6 @@ pub(super) async fn respond(state: &Arc<State>, head: &http::request::Parts, bod
     answer.unwrap_or_else(|why| reply::error(400, &why))
 }
 
-fn query(text: &str) -> BTreeMap<String, String> {
-    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .map(|(key, value)| (decode(key), decode(value)))
-        .collect()
-}
-
 async fn truth(
     state: &Arc<State>,
     path: &str,
@@ -75,13 +71,18 @@ async fn truth(
         return Err(format!("`{unknown}` is not known here; use {}", known.join(", ")));
     }
     let at = query.get("at").map_or(Ok(state.clock.now()), |text| read_time(text))?;
+    let records = match query.get("records").map(String::as_str) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err("`records` is true or false".to_owned()),
+    };
     let through = query.get("processed_through").map(|text| read_date(text)).transpose()?;
     let question = match path {
         "truth/activities" => truth.current(at, through),
         "truth/contacts" => truth.all_contacts(at, through),
         _ => window(&truth, query, at)?,
     };
-    if query.get("records").is_some_and(|records| records == "true") {
+    if records {
         let lines = truth.lines(question);
         let mut reply = Response::new(Body::plain(ExportStream::whole(&lines)));
         let content_type = http::HeaderValue::from_static("application/x-ndjson; charset=utf-8");
@@ -111,6 +112,9 @@ fn window(truth: &Truth, query: &BTreeMap<String, String>, at: Timestamp) -> Res
             Some(ActivityType::read(word).ok_or("`type` is email, meeting, call or all".to_owned())?)
         }
     };
+    if kind == WindowKind::Contacts && activity_type.is_some() {
+        return Err("`type` is one of activities; contacts have none".to_owned());
+    }
     Ok(truth.of_window(kind, activity_type, date("from")?, date("to")?, at))
 }
 

@@ -13,6 +13,7 @@ mod request_body;
 mod routes;
 mod sim;
 mod state;
+mod target;
 #[cfg(feature = "tls")]
 mod tls;
 mod tokens;

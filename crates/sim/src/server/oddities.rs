@@ -6,6 +6,7 @@ use super::bulk::BulkRoute;
 use super::request_body::Unread;
 use super::routes::{Route, text};
 use super::state::State;
+use super::target;
 
 /// Headers that HTTP clients and the proxies before them send by themselves, and those of contract (a.5). All others are
 /// odd: nobody said that the service knows them.
@@ -40,13 +41,12 @@ const ORDINARY: &[&str] = &[
     "x-forwarded-proto",
 ];
 
-/// Counts the oddities of a request on a known path.
+/// Counts the oddities of a request.
 pub(super) fn note(state: &State, route: &Route, head: &http::request::Parts, body: Result<&[u8], Unread>) {
-    if *route == Route::Unknown {
-        // The path is the finding, and is counted when it is answered.
-        return;
-    }
     let found = |what: String| state.counters.finding(&what);
+    if *route == Route::Unknown {
+        return found(format!("{} {}", head.method, head.uri.path()));
+    }
     if body == Err(Unread::TooLong) {
         found("a body of more than 1 MiB".to_owned());
     }
@@ -54,11 +54,8 @@ pub(super) fn note(state: &State, route: &Route, head: &http::request::Parts, bo
         Route::Bulk(BulkRoute::Data(..)) => &["fragment"],
         _ => &[],
     };
-    for pair in head.uri.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-        let key = pair.split('=').next().unwrap_or("");
-        if !allowed.contains(&key) {
-            found(format!("an unknown query parameter: {key}"));
-        }
+    for (name, _) in target::query(&head.uri).filter(|(name, _)| !allowed.contains(&name.as_str())) {
+        found(format!("an unknown query parameter: {name}"));
     }
     for name in head.headers.keys().filter(|name| !ORDINARY.contains(&name.as_str())) {
         found(format!("an odd header: {name}"));

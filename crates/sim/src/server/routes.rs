@@ -11,7 +11,7 @@ use super::bulk::{self, Asked, BulkRoute, Fate};
 use super::request_body::Unread;
 use super::state::State;
 use super::wire::Control;
-use super::{control as own, oddities, reply, request_body, tokens};
+use super::{control as own, oddities, reply, request_body, target, tokens};
 use crate::auth::{Denied, TokenKind};
 use crate::export::Layout;
 use crate::faults::{Call, Decision, Effect, RouteName};
@@ -69,13 +69,13 @@ pub(super) async fn respond(
 ) -> Result<Response<Body>, Dropped> {
     let number = state.next_request();
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
+    let path = &*target::path(&head.uri);
     let body = request_body::read(body).await;
     let body = body.as_deref().map_err(|unread| *unread);
     let mut reply = match body {
-        _ if path.starts_with(STORAGE) => bulk::storage(&state, &head, &control).await,
+        _ if path.starts_with(STORAGE) => bulk::storage(&state, path, &head, &control).await,
         _ if path.starts_with("/_sim/") => match body {
-            Ok(body) => own::respond(&state, &head, body).await,
+            Ok(body) => own::respond(&state, path, &head, body).await,
             Err(unread) => reply::error(400, unread.message()),
         },
         _ => {
@@ -180,10 +180,7 @@ async fn play(state: &Arc<State>, route: &Route, request: &Received<'_>, fate: &
         state.counters.rate_limited(key.as_deref());
         return reply::error(429, "Rate limit exceeded: 5 requests per second, 10 at once");
     };
-    let Some(route) = route else {
-        state.counters.finding(&format!("{} {}", head.method, head.uri.path()));
-        return reply::not_found();
-    };
+    let Some(route) = route else { return reply::not_found() };
     let mut reply = match authorise(state, route, head) {
         Ok(key) => {
             state.counters.of_key(&key, |report| report.requests += 1);

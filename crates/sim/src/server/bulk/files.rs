@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::super::body::{Body, End, Sending};
 use super::super::reply;
 use super::super::routes::STORAGE;
 use super::super::state::State;
+use super::super::target;
 use super::super::wire::Control;
 use super::jobs::find;
 use super::ranges::Wanted;
@@ -35,13 +36,14 @@ pub(super) struct Download<'a> {
 /// Serves a file at the place that /data redirects to (row j.22). It takes no token: who sends one gives it away.
 pub(in crate::server) async fn storage(
     state: &Arc<State>,
+    path: &str,
     head: &http::request::Parts,
     control: &Control,
 ) -> Response<Body> {
     if head.headers.contains_key(header::AUTHORIZATION) {
         state.counters.finding("a token was sent to the storage that /data redirects to");
     }
-    let path = head.uri.path().strip_prefix(STORAGE).unwrap_or("");
+    let path = path.strip_prefix(STORAGE).filter(|_| head.method == Method::GET).unwrap_or("");
     let found = path.split_once('/').and_then(|(resource, id)| Some((Resource::read(resource)?, id)));
     let Some((resource, id)) = found else { return reply::not_found() };
     match find(state, resource, id) {
@@ -97,7 +99,8 @@ impl<'a> Download<'a> {
         };
         let export = twisted.as_ref().unwrap_or(export);
         let measure = export.measure().await;
-        if measure.records == 0 && switches.is(Row::J17, "204") {
+        // An empty file has no fragments, so there each number is out of range.
+        if measure.records == 0 && fragment.is_none() && switches.is(Row::J17, "204") {
             return reply::empty(204);
         }
         match fragment {
@@ -217,15 +220,14 @@ impl<'a> Download<'a> {
     }
 }
 
-/// The `fragment` of a query.
+/// The `fragment` of a query. A number that is too large for any file stands for the largest.
 pub(in crate::server) fn fragment(head: &http::request::Parts) -> Result<Option<u64>, Box<Response<Body>>> {
-    let pairs = head.uri.query().unwrap_or("").split('&');
-    let given = pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == "fragment");
-    match given.map(|(_, value)| value.parse()) {
-        None => Ok(None),
-        Some(Ok(number)) => Ok(Some(number)),
-        Some(Err(_)) => Err(Box::new(reply::error(400, "Invalid parameter format: fragment"))),
+    let given = target::query(&head.uri).find(|(name, _)| name == "fragment");
+    let Some((_, number)) = given else { return Ok(None) };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Box::new(reply::error(400, "Invalid parameter format: fragment")));
     }
+    Ok(Some(number.parse().unwrap_or(u64::MAX)))
 }
 
 /// With its charset: a client that others wrote guesses it otherwise, at a crawl (contract (l)).
