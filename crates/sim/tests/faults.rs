@@ -97,73 +97,6 @@ async fn a_fragment_breaks_off_goes_on_or_is_twisted_as_a_file_does() {
     assert_eq!((same.body, fired), (whole.body, 0));
 }
 
-/// A download of the week under some switches and a fault, with some headers.
-async fn asked(switches: &str, effect: &str, headers: &[(&str, &str)]) -> Reply {
-    let sim = with(&format!("[switches]\n{switches}\n{}", rule(effect))).await;
-    let client = Client::new(&sim).await;
-    let id = client.create("delta", WEEK.0, WEEK.1).await;
-    let reply = client.send("GET", &format!("{JOBS}/{id}/data"), headers, "").await;
-    assert_eq!(sim.fault_log().len(), 1);
-    reply
-}
-
-#[tokio::test]
-async fn a_compressed_body_breaks_off_where_the_file_would() {
-    let whole = Client::new(&with("").await).await.export("delta", WEEK.0, WEEK.1).await.body;
-    for (effect, kept, cut) in [
-        ("effect = \"cut\"\nat_byte = 5000\nclose = \"fin\"", 5_000, true),
-        ("effect = \"short\"\nat_byte = 5000\nclose = \"fin\"", 5_000, true),
-        ("effect = \"torn\"\nat_byte = 5000", 5_000, false),
-        ("effect = \"no-last-chunk\"", whole.len(), true),
-    ] {
-        let file = asked("j18 = \"gzip\"", effect, &[("accept-encoding", "gzip")]).await;
-        assert_eq!((file.header("content-encoding"), file.cut), (Some("gzip"), cut), "{effect}");
-        let mut text = Vec::new();
-        let read = flate2::read::GzDecoder::new(&file.body[..]).read_to_end(&mut text);
-        assert_eq!(read.is_err(), kept < whole.len(), "{effect}");
-        assert!(text == whole[..kept], "{effect}: {} bytes", text.len());
-    }
-    let long = asked("j18 = \"gzip\"", "effect = \"long\"", &[("accept-encoding", "gzip")]).await;
-    assert_eq!(long.header("content-length"), Some(whole.len().to_string().as_str()));
-}
-
-#[tokio::test]
-async fn a_range_breaks_off_within_itself() {
-    let whole = Client::new(&with("").await).await.export("delta", WEEK.0, WEEK.1).await.body;
-    let start = whole.len() - 3_000;
-    let range = format!("bytes={start}-{}", start + 999);
-    for (effect, kept, cut) in [
-        ("effect = \"cut\"\nat_byte = 600\nclose = \"fin\"", Some(600), true),
-        ("effect = \"short\"\nat_byte = 600\nclose = \"fin\"", Some(600), true),
-        ("effect = \"cut\"\nclose = \"fin\"", None, true),
-        ("effect = \"torn\"\nat_byte = 600", Some(600), false),
-        ("effect = \"no-last-chunk\"", Some(1_000), true),
-    ] {
-        let file = asked("j19 = 206", effect, &[("range", &range)]).await;
-        assert_eq!((file.status, file.cut), (206, cut), "{effect}");
-        let kept = kept.unwrap_or(file.body.len());
-        assert!(kept < 1_000 || effect.contains("last"));
-        assert!(file.body == whole[start..start + kept], "{effect}: {} bytes", file.body.len());
-    }
-}
-
-#[tokio::test]
-async fn a_position_beyond_the_end_is_that_of_the_last_byte() {
-    for effect in ["cut", "short", "torn"] {
-        let (whole, file) = downloads(&format!("effect = \"{effect}\"\nat_byte = 100000000")).await;
-        assert_eq!(file.cut, effect != "torn");
-        if !file.cut {
-            assert_eq!(file.body, whole.body[..whole.body.len() - 1]);
-        }
-    }
-    for effect in ["cut", "short", "no-last-chunk"] {
-        let plan = Faults::from_toml(&rule(&format!("effect = \"{effect}\"\nclose = \"fin\""))).unwrap();
-        let sim = small().activities(0).faults(plan).start().await.unwrap();
-        let file = Client::new(&sim).await.export("delta", WEEK.0, WEEK.1).await;
-        assert!(file.cut && file.body.is_empty(), "an empty file breaks off too: {effect}");
-    }
-}
-
 #[tokio::test]
 async fn a_torn_body_ends_cleanly_in_the_middle_of_a_line() {
     let (whole, file) = downloads("effect = \"torn\"\nat_byte = 5001").await;
@@ -363,17 +296,6 @@ async fn nulls_of_contacts_stand_in_their_own_columns() {
     let columns = |contact: &Value| contact.as_object().unwrap().len();
     assert!(contacts.iter().all(|contact| columns(contact) == columns(&contacts[0])), "every column in each");
     assert!(contacts.iter().any(|contact| contact["state"].is_null()));
-}
-
-#[tokio::test]
-async fn a_twisted_file_is_measured_as_it_is_sent() {
-    for effect in ["nulls", "crlf"] {
-        let effect = format!("effect = \"{effect}\"");
-        let file = asked("j20 = \"length\"", &effect, &[]).await;
-        assert_eq!(file.header("content-length"), Some(file.body.len().to_string().as_str()));
-        let part = asked("j19 = 206", &effect, &[("range", "bytes=-2000")]).await;
-        assert!(part.status == 206 && file.body.ends_with(&part.body) && part.body.len() == 2_000);
-    }
 }
 
 #[tokio::test]

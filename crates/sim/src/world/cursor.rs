@@ -90,14 +90,15 @@ impl Cursor {
             self.position = 0;
             let (world, question) = (&self.world, &self.question);
             let stop = self.stop.as_deref();
-            if is_set(stop) {
-                return false;
-            }
             match question.subject {
                 Subject::Snapshot => world.add_dated(question, day, &mut self.batch),
                 Subject::Delta => world.add_processed(question, stop, &mut self.batch),
                 Subject::Current => world.add_current(question, day, &mut self.batch),
                 Subject::Contacts => world.add_contacts(question, day, &mut self.batch),
+            }
+            if is_set(stop) {
+                self.batch.clear();
+                return false;
             }
             self.batch.sort_unstable();
             self.arrange();
