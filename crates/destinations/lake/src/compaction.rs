@@ -26,7 +26,8 @@ use crate::footer::{self, BaseFile, DataFile, Holds};
 use crate::identity::sync_folder;
 use crate::lake::Inner;
 use crate::layout::{Layout, base_file_name};
-use crate::problem::{unreadable_rows, unwritable};
+use crate::problem::{damaged, unreadable_rows, unwritable};
+use crate::proof;
 use crate::rows::{Columns, Rows, in_parallel, text_column, texts};
 use crate::shared_landing::SharedLanding;
 use crate::shuffle::{self, Divided, Divider, bytes_in_memory};
@@ -68,6 +69,7 @@ pub(crate) fn compact(lake: &Inner, now: Timestamp, anew: &HashSet<String>) -> R
         return Ok(unchanged(base));
     }
     let compaction = Compaction::plan(lake, &state, anew, now);
+    compaction.prove_sources(&state)?;
     let compacted = compaction.run(&state)?;
     fail_point("lake-base-committed");
     clear(&lake.layout)?;
@@ -209,6 +211,22 @@ impl<'c> Compaction<'c> {
             superseded_versions: before.saturating_sub(rows),
             deliveries: self.absorbed.len() as u64,
         })
+    }
+
+    /// Proves that each file is as it was written. The new base has checksums of its own, so nobody would find out later what
+    /// had changed before.
+    fn prove_sources(&self, state: &State) -> Result<(), Error> {
+        let base = self.base.map_or(&[][..], |base| &base.files);
+        let files: Vec<_> = state.activities.overlay.iter().chain(base).collect();
+        let proven = in_parallel(
+            &files,
+            || (),
+            |(), file| match proof::is_as_written(file)? {
+                true => Ok(()),
+                false => Err(damaged(&file.path, proof::CHANGED)),
+            },
+        );
+        proven.map(drop)
     }
 
     /// Divides what was delivered into buckets, and the old base when its buckets are others.

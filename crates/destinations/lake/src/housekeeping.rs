@@ -35,6 +35,12 @@ pub(crate) fn settle(lake: &Inner, now: Timestamp, fresh: &HashSet<String>) -> R
             Err(error) if error.kind() == ErrorKind::Busy => {
                 tracing::info!("another process is compacting the lake");
             }
+            // What has just been loaded is good all the same. Nothing goes that the damaged file may be replaced from.
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                let hint = error.hint().unwrap_or_default();
+                tracing::warn!(%error, hint, "the lake can't be compacted");
+                return Ok(());
+            }
             Err(error) => return Err(error),
         }
         lake.refresh_views()?;

@@ -35,6 +35,7 @@ mod lake;
 mod layout;
 mod load;
 mod problem;
+mod proof;
 mod rows;
 mod shared_landing;
 mod shuffle;

@@ -22,7 +22,7 @@ pub(crate) fn unwritable(path: &Path, cause: impl Into<Cause>) -> Error {
 /// A data file that isn't what it says.
 pub(crate) fn damaged(path: &Path, problem: &str) -> Error {
     Error::new(ErrorKind::Damaged, format!("{} {problem}", path.display())).with_hint(
-        "move the file out of the lake and sync again, which fetches anew what is missing; or rebuild from the raw files",
+        "move the file out of the lake and sync again, which fetches anew what is missing; or run `backstory rebuild`",
     )
 }
 

@@ -1,21 +1,17 @@
 //! Proof of what is stored: every byte is the one that was written, every row parses and says the truth about where it came
 //! from, and no key has two rows in a base.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use backstory_destination::{Error, Finding};
 use backstory_tables::split_version;
-use sha2::{Digest as _, Sha256};
 
 use crate::contents::elements;
 use crate::footer::{BaseFile, DataFile, Holds};
-use crate::key;
-use crate::problem::unreadable;
 use crate::rows::{Columns, Rows, in_parallel, texts};
 use crate::state::State;
+use crate::{key, proof};
 
 /// What to do about a file whose rows are there, but wrong.
 const REPLACE: &str = "; move it out of the lake and sync again, or run `backstory rebuild`";
@@ -68,8 +64,8 @@ fn problem_of(file: &Arc<DataFile>) -> Result<Option<String>, Error> {
     if !file.has_our_columns {
         return Ok(Some("has other columns than this version of backstory writes".to_owned()));
     }
-    if let Some(problem) = problem_of_bytes(file)? {
-        return Ok(Some(problem));
+    if !proof::is_as_written(file)? {
+        return Ok(Some(proof::CHANGED.to_owned()));
     }
     let rows = Rows::open(file)?;
     let mut seen = Seen::default();
@@ -94,25 +90,6 @@ fn problem_of(file: &Arc<DataFile>) -> Result<Option<String>, Error> {
         )));
     }
     Ok(seen.problem)
-}
-
-/// Whether the bytes are those that were written.
-fn problem_of_bytes(file: &DataFile) -> Result<Option<String>, Error> {
-    let failed = |error: io::Error| unreadable(&file.path, error);
-    let mut reader = File::open(&file.path).map_err(failed)?.take(file.body.bytes);
-    let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 256 << 10]);
-    loop {
-        match reader.read(&mut buffer).map_err(failed)? {
-            0 => break,
-            read => {
-                hash.update(&buffer[..read]);
-                bytes += read as u64;
-            }
-        }
-    }
-    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let is_proven = bytes == file.body.bytes && sha256 == file.body.sha256;
-    Ok((!is_proven).then(|| "has changed since it was written: its checksum is another".to_owned()))
 }
 
 /// What the rows of a file come to.

@@ -273,6 +273,73 @@ fn a_bit_that_has_changed_is_found_and_named() {
     assert!(findings[0].problem.contains("checksum"), "{findings:?}");
 }
 
+/// Changes one bit of a data file in such a way that its rows can still be read, and aren't the same.
+fn damage_unseen(lake: &Lake, file: &std::path::Path) {
+    let (whole, before) = (std::fs::read(file).unwrap(), digest(lake));
+    for at in 4..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        std::fs::write(file, bytes).unwrap();
+        let rows = lake.digest(Resource::Activities, None);
+        if rows.is_ok_and(|rows| rows.count == before.0 && rows.content_hash != before.1) {
+            return;
+        }
+    }
+    panic!("no bit of {} can change unseen", file.display());
+}
+
+#[test]
+fn a_compaction_takes_nothing_from_a_file_that_has_changed_since_it_was_written() {
+    let now = at("2026-11-16T00:00:00Z");
+    let refused = |lake: &Lake, file: &std::path::Path| {
+        let (files, records) = (data_files(lake.folder()), lake.deliveries().unwrap());
+        let error = lake.compact(now).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged);
+        assert!(error.to_string().contains(file.file_name().unwrap().to_str().unwrap()), "{error}");
+        assert!(error.to_string().contains("checksum"), "{error}");
+        assert!(error.hint().unwrap().contains("`backstory rebuild`"), "{error:?}");
+        assert_eq!((data_files(lake.folder()), lake.deliveries().unwrap()), (files, records));
+        assert_eq!(lake.verify().unwrap().len(), 1, "the damage is still there to be found");
+    };
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    load(&lake, &delta("1", 1), &[&(activity("a", 1, "one") + &activity("b", 1, "two"))]).unwrap();
+    load(&lake, &delta("2", 2), &[&activity("c", 1, "three")]).unwrap();
+    let file = data_files(folder.path()).remove(0);
+    let whole = std::fs::read(&file).unwrap();
+    damage_unseen(&lake, &file);
+    refused(&lake, &file);
+
+    // So it is with a base that the next one would be built from.
+    std::fs::write(&file, whole).unwrap();
+    lake.compact(now).unwrap();
+    lake.settle(at("2026-11-18T00:00:00Z")).unwrap();
+    let base = data_files(folder.path()).remove(0);
+    damage_unseen(&lake, &base);
+    load(&lake, &delta("3", 3), &[&activity("d", 1, "four")]).unwrap();
+    refused(&lake, &base);
+}
+
+#[test]
+fn a_damaged_file_keeps_a_run_from_compacting_and_from_nothing_else() {
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    load(&lake, &delta("0", 1), &[&(activity("a", 1, "one") + &activity("b", 1, "two"))]).unwrap();
+    damage_unseen(&lake, &data_files(folder.path())[0]);
+    // So many files that a base would pay.
+    for number in 1..202 {
+        let (id, uid) = (number.to_string(), format!("u{number}"));
+        load(&lake, &delta(&id, 1), &[&activity(&uid, 1, "one")]).unwrap();
+    }
+    let lake = Lake::open(folder.path()).unwrap();
+    load(&lake, &delta("new", 2), &[&activity("new", 1, "new")]).unwrap();
+    lake.settle(at("2026-11-16T00:00:00Z")).unwrap();
+    assert!(!folder.path().join("_backstory/compaction").exists());
+    let views = std::fs::read_to_string(folder.path().join("views.duckdb.sql")).unwrap();
+    assert!(views.contains("job-new"));
+    assert_eq!((data_files(folder.path()).len(), lake.verify().unwrap().len()), (203, 1));
+}
+
 #[test]
 fn what_is_not_committed_leaves_nothing_behind() {
     let folder = folder();
