@@ -550,3 +550,65 @@ async fn rebuild_loads_what_is_kept_and_names_what_is_not() {
     assert!(rebuilt.not_covered[0].reason.contains("not kept"));
     assert_eq!(destination.lines(), lines);
 }
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_cannot_be_read_end_neither_a_verification_nor_a_rebuild() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    run(&Service::new().scripted(), &destination, &settings(), &options()).await.unwrap();
+    destination.damage();
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert_eq!((found.ok, found.raw.proven, &found.activities), (false, 4, &None));
+    assert_eq!(found.findings.len(), 2, "{found:?}");
+    assert_eq!(found.findings[0].what, Path::new("activities"));
+    let into: Arc<dyn Destination> = Arc::clone(&destination) as _;
+    let observer = Arc::new(backstory_sync::Silent);
+    let rebuilt = backstory_sync::rebuild(into, &options(), observer, &Stop::new()).await.unwrap();
+    assert_eq!((rebuilt.deliveries, rebuilt.not_covered.len()), (4, 0));
+    assert_eq!((&rebuilt.activities.before, &rebuilt.activities.after), (&None, &None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_note_is_named_and_keeps_nothing_else_from_being_proven_loaded_or_fetched() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let service = Service::new();
+    let scripted = service.scripted();
+    run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    let raw = home.path().join("raw");
+    let files = service::files(&raw);
+    for id in ["101", "102"] {
+        std::fs::write(raw.join(note_of(&files, id)), b"{\"deliv").unwrap();
+    }
+    // One of a delivery that is in the tables, one of a delivery that isn't.
+    destination.lose("102");
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert_eq!((found.ok, found.raw.proven), (false, 2), "{found:?}");
+    for id in ["101", "102"] {
+        let mut damaged =
+            found.findings.iter().filter(|finding| finding.what.ends_with(&note_of(&files, id)));
+        let damaged = damaged.next().unwrap_or_else(|| panic!("{id}: {found:?}"));
+        assert_eq!(damaged.job_id.as_deref(), Some(id));
+        assert!(damaged.problem.contains("damaged"), "{damaged:?}");
+    }
+
+    let into: Arc<dyn Destination> = Arc::clone(&destination) as _;
+    let observer = Arc::new(backstory_sync::Silent);
+    let rebuilt = backstory_sync::rebuild(into, &options(), observer, &Stop::new()).await.unwrap();
+    let mut missing: Vec<_> = rebuilt.not_covered.iter().map(|missing| missing.job_id.as_str()).collect();
+    missing.sort_unstable();
+    assert_eq!((rebuilt.deliveries, missing), (2, vec!["101", "102"]), "{rebuilt:?}");
+    assert!(rebuilt.not_covered.iter().all(|missing| missing.reason.contains("damaged")), "{rebuilt:?}");
+
+    let mut options = options();
+    options.keep_raw = KeepRaw::For(jiff::SignedDuration::ZERO);
+    let report = run(&scripted, &destination, &settings(), &options).await.unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert!(report.committed.iter().any(|job| job.job.window.from == rebuilt.not_covered[0].job.window.from));
+}
+
+/// The note of a job's delivery.
+fn note_of(files: &std::collections::BTreeMap<String, Vec<u8>>, id: &str) -> String {
+    let end = format!("job-{id}.json");
+    files.keys().find(|name| name.ends_with(&end)).unwrap().clone()
+}

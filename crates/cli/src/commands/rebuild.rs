@@ -61,12 +61,14 @@ pub(crate) async fn run(
 
 fn as_text(rebuilt: &Rebuilt) -> String {
     let row = |table: &str, of: &backstory_sync::Before<backstory_destination::Digest>| {
-        let verdict = match &of.before {
-            Some(before) if *before == of.after => "as before",
-            Some(_) => "DIFFERENT",
-            None => "",
+        let verdict = match (&of.before, &of.after) {
+            (Some(before), Some(after)) if before == after => "as before",
+            (Some(_), Some(_)) => "DIFFERENT",
+            _ => "",
         };
-        let (count, hash) = (HumanCount(of.after.count).to_string(), of.after.content_hash.clone());
+        let (count, hash) = of.after.as_ref().map_or(("?".to_owned(), "can't be told".to_owned()), |after| {
+            (HumanCount(after.count).to_string(), after.content_hash.clone())
+        });
         vec![table.to_owned(), count, hash, verdict.to_owned()]
     };
     let rows = [row("activities", &rebuilt.activities), row("contacts", &rebuilt.contacts)];

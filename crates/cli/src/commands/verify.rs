@@ -40,8 +40,11 @@ pub(crate) fn run(common: &Common, args: &VerifyArgs) -> Result<Exit, Failure> {
 }
 
 fn as_text(found: &Verification) -> String {
-    let row = |table: &str, digest: &backstory_destination::Digest| {
-        vec![table.to_owned(), HumanCount(digest.count).to_string(), digest.content_hash.clone()]
+    let row = |table: &str, digest: &Option<backstory_destination::Digest>| match digest {
+        Some(digest) => {
+            vec![table.to_owned(), HumanCount(digest.count).to_string(), digest.content_hash.clone()]
+        }
+        None => vec![table.to_owned(), "?".to_owned(), "can't be told".to_owned()],
     };
     let rows = [row("activities", &found.activities), row("contacts", &found.contacts)];
     let mut text = output::table(&["table", "current", "content hash"], &rows);

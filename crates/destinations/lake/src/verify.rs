@@ -42,7 +42,9 @@ pub(crate) fn verify(state: &State) -> Result<Vec<Finding>, Error> {
         .chain(&state.contacts.observations)
         .collect();
     let found = in_parallel(&files, Vec::new, |findings, file| {
-        if let Some(problem) = problem_of(file)? {
+        let problem =
+            problem_of(file).unwrap_or_else(|error| Some(format!("can't be read{}", cause_of(&error))));
+        if let Some(problem) = problem {
             findings.push(of_job(Finding::new(&file.path, format!("{problem}{REPLACE}")), file));
         }
         Ok(())
@@ -59,6 +61,10 @@ fn of_job(finding: Finding, file: &DataFile) -> Finding {
     }
 }
 
+fn cause_of(error: &Error) -> String {
+    std::error::Error::source(error).map(|cause| format!(" ({cause})")).unwrap_or_default()
+}
+
 /// The first thing that is wrong with a file.
 fn problem_of(file: &Arc<DataFile>) -> Result<Option<String>, Error> {
     if !file.has_our_columns {
@@ -73,9 +79,7 @@ fn problem_of(file: &Arc<DataFile>) -> Result<Option<String>, Error> {
         seen.begin_bucket();
         let read = rows.read(row_group, Columns::All, None, |batch| seen.take(file, row_group, &batch));
         if let Err(error) = read {
-            let cause =
-                std::error::Error::source(&error).map(|cause| format!(" ({cause})")).unwrap_or_default();
-            return Ok(Some(format!("has rows that can't be read{cause}")));
+            return Ok(Some(format!("has rows that can't be read{}", cause_of(&error))));
         }
     }
     let (participants, campaigns) = file.children();

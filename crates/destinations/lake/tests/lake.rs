@@ -273,6 +273,24 @@ fn a_bit_that_has_changed_is_found_and_named() {
     assert!(findings[0].problem.contains("checksum"), "{findings:?}");
 }
 
+#[test]
+fn every_file_that_cannot_be_read_is_named() {
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    for id in ["1", "2", "3"] {
+        load(&lake, &delta(id, 1), &[&activity(id, 1, "one")]).unwrap();
+    }
+    let files = data_files(folder.path());
+    for file in &files[..2] {
+        let mut bytes = std::fs::read(file).unwrap();
+        bytes[4..2_000].fill(0);
+        std::fs::write(file, bytes).unwrap();
+    }
+    let named: Vec<_> = lake.verify().unwrap().into_iter().map(|finding| finding.what).collect();
+    assert_eq!(named, files[..2]);
+    assert_eq!(lake.digest(Resource::Activities, None).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
 /// Changes one bit of a data file in such a way that its rows can still be read, and aren't the same.
 fn damage_unseen(lake: &Lake, file: &std::path::Path) {
     let (whole, before) = (std::fs::read(file).unwrap(), digest(lake));

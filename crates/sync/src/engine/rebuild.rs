@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use backstory_destination::{DeliveryRecord, Destination, Digest};
+use backstory_destination::{DeliveryRecord, Destination, Digest, Error as PortError, ErrorKind as PortKind};
 use backstory_tables::Resource;
 use serde::Serialize;
 
@@ -40,8 +40,8 @@ pub struct Rebuilt {
 pub struct Before<T> {
     /// Before; nothing when it couldn't be told any more.
     pub before: Option<T>,
-    /// After.
-    pub after: T,
+    /// After; nothing when it can't be told, because rows that aren't covered can't be read.
+    pub after: Option<T>,
 }
 
 /// A delivery whose bytes are needed and can't be had.
@@ -92,15 +92,16 @@ pub async fn rebuild(
     };
     let (now, stop) = (options.now(), stop.clone());
     blocking(move || {
-        let before = |resource| shore.destination.digest(resource, None).ok();
+        let digest = |resource| shore.destination.digest(resource, None);
+        let before = |resource| digest(resource).ok();
         let (activities, contacts) = (before(Resource::Activities), before(Resource::Contacts));
         let known = shore.destination.deliveries().map_err(Error::from_destination)?;
-        let (loaded, mut not_covered) = load_all(&shore, &stop)?;
+        let (loaded, mut not_covered) = load_all(&shore, &known, &stop)?;
         not_covered.extend(never_kept(&shore.raw, &known)?);
         let ids: Vec<String> = loaded.iter().map(|record| record.delivery.job_id.clone()).collect();
         shore.destination.rebuilt(&ids, now).map_err(Error::from_destination)?;
         shore.destination.settle(now).map_err(Error::from_destination)?;
-        let after = |resource| shore.destination.digest(resource, None).map_err(Error::from_destination);
+        let after = |resource| told(digest(resource));
         Ok(Rebuilt {
             deliveries: loaded.len() as u64,
             rows: loaded.iter().map(DeliveryRecord::rows).sum(),
@@ -112,9 +113,38 @@ pub async fn rebuild(
     .await
 }
 
-fn load_all(shore: &Shore, stop: &Stop) -> Result<(Vec<DeliveryRecord>, Vec<NotCovered>), Error> {
+/// The digest of a table, unless what it holds can't be read.
+pub(super) fn told(digest: Result<Digest, PortError>) -> Result<Option<Digest>, Error> {
+    match digest {
+        Ok(digest) => Ok(Some(digest)),
+        Err(error) if matches!(error.kind(), PortKind::Damaged | PortKind::Read) => Ok(None),
+        Err(error) => Err(Error::from_destination(error)),
+    }
+}
+
+fn load_all(
+    shore: &Shore,
+    known: &[DeliveryRecord],
+    stop: &Stop,
+) -> Result<(Vec<DeliveryRecord>, Vec<NotCovered>), Error> {
     let (mut loaded, mut not_covered) = (Vec::new(), Vec::new());
-    for note in shore.raw.notes()? {
+    let is_known = |job: &JobSpec, id: &str| {
+        let mut known = known.iter().map(|record| &record.delivery);
+        known.any(|delivery| (delivery.job_id.as_str(), delivery.kind) == (id, job.kind))
+    };
+    let notes = shore.raw.notes()?;
+    for note in notes.damaged {
+        let reason = format!("the note of its raw file is damaged: {}", chain(&note.error));
+        match note.about {
+            // What the destination knows of is told with the rest of that.
+            Some((job, job_id)) if !is_known(&job, &job_id) => {
+                not_covered.push(NotCovered { job, job_id, reason });
+            }
+            Some(_) => {}
+            None => tracing::warn!(file = %note.path.display(), "left aside a file that isn't a note"),
+        }
+    }
+    for note in notes.kept {
         if stop.is_stopped() {
             return Err(Error::new(ErrorKind::Interrupted, "the rebuild was asked to stop")
                 .with_hint("run the same command again; what is loaded is whole"));
@@ -134,12 +164,13 @@ fn load_all(shore: &Shore, stop: &Stop) -> Result<(Vec<DeliveryRecord>, Vec<NotC
 pub(super) fn never_kept(store: &RawStore, known: &[DeliveryRecord]) -> Result<Vec<NotCovered>, Error> {
     let mut missing = Vec::new();
     for record in known {
-        let reason = match store.note(&record.delivery)? {
-            Some(RawNote { removed_at: None, .. }) => continue,
-            Some(RawNote { removed_at: Some(when), .. }) => {
+        let reason = match store.read_note(&record.delivery) {
+            Ok(Some(RawNote { removed_at: None, .. })) => continue,
+            Ok(Some(RawNote { removed_at: Some(when), .. })) => {
                 format!("its raw file was removed on {}, when it was old enough", when.strftime("%Y-%m-%d"))
             }
-            None => "its raw file was not kept".to_owned(),
+            Ok(None) => "its raw file was not kept".to_owned(),
+            Err(error) => format!("the note of its raw file is damaged: {}", chain(&error)),
         };
         missing.push(NotCovered::new(&record.delivery, reason));
     }

@@ -10,13 +10,18 @@ use super::events::SyncEvent;
 use super::landing::{Shore, load};
 use crate::error::{Error, ErrorKind};
 use crate::ledger::JobSpec;
-use crate::raw::{RawNote, RawReader};
+use crate::raw::{DamagedNote, RawNote, RawReader};
 
 /// Loads the deliveries that are kept and that the destination doesn't have. One that can't be read any more is forgotten,
 /// so that it is fetched again.
 pub(super) fn missing(shore: &Shore, deliveries: &[DeliveryRecord]) -> Result<Vec<DeliveryRecord>, Error> {
     let mut loaded = Vec::new();
-    for note in shore.raw.not_in(deliveries)? {
+    let notes = shore.raw.not_in(deliveries)?;
+    for DamagedNote { path, error, .. } in &notes.damaged {
+        let (note, error) = (path.display(), super::job::chain(error));
+        tracing::warn!(%note, %error, "the note of a raw file is damaged; its delivery is fetched again, unless it has been");
+    }
+    for note in notes.kept {
         match load_note(shore, &note) {
             Ok(record) => {
                 fail_point("delivery-reloaded");

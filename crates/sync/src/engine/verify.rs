@@ -12,9 +12,12 @@ use serde::Serialize;
 use super::job::chain;
 use super::lock::Lock;
 use super::place::StatePlace;
+use super::rebuild::told;
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::raw::{RawNote, RawReader, RawStore};
+use crate::raw::{DamagedNote, Notes, RawNote, RawReader, RawStore};
+
+const ADVICE: &str = "the tables don't need it, but can't be made anew from it";
 
 /// What a verification has found.
 #[derive(Clone, Debug, Serialize)]
@@ -24,10 +27,10 @@ pub struct Verification {
     pub ok: bool,
     /// What doesn't, and what to do about it.
     pub findings: Vec<Finding>,
-    /// The current activities.
-    pub activities: Digest,
-    /// The current contacts.
-    pub contacts: Digest,
+    /// The current activities; nothing when they can't be counted, because rows can't be read.
+    pub activities: Option<Digest>,
+    /// The current contacts, in the same way.
+    pub contacts: Option<Digest>,
     /// Deliveries in the destination.
     pub deliveries: u64,
     /// What is kept of them.
@@ -65,7 +68,16 @@ pub fn verify(
     let mut findings = destination.verify().map_err(Error::from_destination)?;
     let mut raw = RawFacts::default();
     for record in &deliveries {
-        match store.note(&record.delivery)? {
+        let note = match store.read_note(&record.delivery) {
+            Ok(note) => note,
+            Err(error) => {
+                let problem = format!("it is damaged: {}; {ADVICE}", chain(&error));
+                let path = store.note_path(&record.delivery);
+                findings.push(Finding::new(path, problem).of_job(&record.delivery.job_id));
+                continue;
+            }
+        };
+        match note {
             None => raw.never_kept += 1,
             Some(note) if note.removed_at.is_some() => raw.removed += 1,
             Some(note) => match prove(&store, &note, record) {
@@ -77,7 +89,15 @@ pub fn verify(
             },
         }
     }
-    let kept = store.not_in(&deliveries)?;
+    let Notes { kept, damaged } = store.not_in(&deliveries)?;
+    for DamagedNote { path, error, about } in damaged {
+        let problem = format!(
+            "it is damaged, and what it tells of is not in the tables: {}; move it out, with the raw file beside it, and run `backstory sync`, which fetches what is missing",
+            chain(&error)
+        );
+        let finding = Finding::new(path, problem);
+        findings.push(about.into_iter().fold(finding, |finding, (_, job_id)| finding.of_job(job_id)));
+    }
     // What the destination has lost with all its traces, the ledger may still know.
     if let Some(ledger) = Ledger::look(&place.ledger()) {
         for job in ledger.lost(&deliveries)? {
@@ -98,12 +118,21 @@ pub fn verify(
             findings.push(finding(&store, &note, problem));
         }
     }
-    let digest = |resource, through| destination.digest(resource, through).map_err(Error::from_destination);
+    let mut digest = |resource: Resource, through| {
+        told(destination.digest(resource, through)).inspect(|digest| {
+            if digest.is_none() {
+                let problem = "its rows can't be counted and hashed: there are some that can't be read";
+                findings.push(Finding::new(resource.as_str(), problem));
+            }
+        })
+    };
+    let (activities, contacts) =
+        (digest(Resource::Activities, processed_through)?, digest(Resource::Contacts, None)?);
     Ok(Verification {
         ok: findings.is_empty(),
         findings,
-        activities: digest(Resource::Activities, processed_through)?,
-        contacts: digest(Resource::Contacts, None)?,
+        activities,
+        contacts,
         deliveries: deliveries.len() as u64,
         raw,
     })
@@ -116,7 +145,6 @@ fn finding(store: &RawStore, note: &RawNote, problem: String) -> Finding {
 
 /// Reads a kept delivery to its end and compares it with the record in the destination.
 fn prove(store: &RawStore, note: &RawNote, record: &DeliveryRecord) -> Result<(), String> {
-    const ADVICE: &str = "the tables don't need it, but can't be made anew from it";
     if !note.agrees_with(record) {
         return Err(format!("its checksums are not those that the destination has recorded; {ADVICE}"));
     }

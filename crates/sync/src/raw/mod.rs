@@ -12,5 +12,5 @@ mod writing;
 
 pub(crate) use note::{RawNote, quarantine_name};
 pub(crate) use reading::RawReader;
-pub(crate) use store::RawStore;
+pub(crate) use store::{DamagedNote, Notes, RawStore};
 pub(crate) use writing::{Keeping, RawWriter};

@@ -1,9 +1,12 @@
 //! The note beside a kept delivery: which job it came from, and what its bytes are.
 
-use backstory_destination::{Delivery, DeliveryKind, DeliveryRecord};
+use backstory_destination::{Delivery, DeliveryKind, DeliveryRecord, Window};
+use backstory_tables::Resource;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::ledger::JobSpec;
 
 /// Ids longer than this are shortened in file names, which may have no more than 255 bytes.
 const LONGEST_ID: usize = 100;
@@ -68,6 +71,22 @@ pub(crate) fn quarantine_name(delivery: &Delivery) -> String {
     format!("quarantine_{}_{}.jsonl", delivery.resource.as_str(), stem(delivery))
 }
 
+/// What a note's name tells of its delivery: what it is, and its job's id (as the name has it).
+pub(crate) fn told_by_name(resource: Resource, name: &str) -> Option<(JobSpec, String)> {
+    let (stem, job_id) = name.strip_suffix(".json")?.split_once(".job-")?;
+    let (days, word) = stem.split_once('.').unwrap_or((stem, ""));
+    let (kind, activity_type) = match (resource, word.split_once('-').unwrap_or((word, "all"))) {
+        (Resource::Activities, ("snapshot", one)) => (DeliveryKind::Snapshot, one),
+        (Resource::Activities, ("delta", one)) => (DeliveryKind::Delta, one),
+        (Resource::Contacts, ("", _)) => (DeliveryKind::Contacts, "all"),
+        _ => return None,
+    };
+    let (from, to) = days.split_once('_')?;
+    let window = Window::new(from.parse().ok()?, to.parse().ok()?);
+    let spec = JobSpec { kind, activity_type: activity_type.to_owned(), window, part_of: None };
+    Some((spec, job_id.to_owned()))
+}
+
 /// Letters, digits and `-` as they are, the rest percent-encoded; what is very long by its checksum.
 fn file_safe(text: &str) -> String {
     use std::fmt::Write as _;
@@ -101,7 +120,6 @@ impl RawNote {
 
 #[cfg(test)]
 mod tests {
-    use backstory_destination::Window;
     use jiff::civil::date;
 
     use super::*;
@@ -123,5 +141,20 @@ mod tests {
             "2026-06-01_2026-06-14.delta.job-%2E%2E%2Fa%2Fb"
         );
         assert!(file_name(&delivery(&"x".repeat(5_000), DeliveryKind::Snapshot), 0).len() < 200);
+    }
+
+    #[test]
+    fn the_name_of_a_note_tells_what_it_is_about() {
+        let window = Window::new(date(2026, 6, 1), date(2026, 6, 14));
+        for (kind, one) in
+            [(DeliveryKind::Snapshot, "all"), (DeliveryKind::Delta, "email"), (DeliveryKind::Contacts, "all")]
+        {
+            let mut delivery = delivery("17", kind);
+            delivery.activity_type = one.to_owned();
+            let (spec, job_id) = told_by_name(delivery.resource, &note_name(&delivery)).unwrap();
+            assert_eq!((spec.kind, spec.activity_type.as_str(), spec.window), (kind, one, window));
+            assert_eq!(job_id, "17");
+        }
+        assert_eq!(told_by_name(Resource::Activities, "mine.json"), None);
     }
 }

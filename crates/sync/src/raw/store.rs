@@ -9,8 +9,9 @@ use backstory_destination::{Delivery, DeliveryRecord, replace};
 use backstory_tables::Resource;
 use jiff::{SignedDuration, Timestamp};
 
-use super::note::{RawNote, note_name};
+use super::note::{RawNote, note_name, told_by_name};
 use crate::error::Error;
+use crate::ledger::JobSpec;
 
 const RESOURCES: [Resource; 2] = [Resource::Activities, Resource::Contacts];
 
@@ -18,6 +19,24 @@ const RESOURCES: [Resource; 2] = [Resource::Activities, Resource::Contacts];
 #[derive(Clone, Debug)]
 pub(crate) struct RawStore {
     folder: PathBuf,
+}
+
+/// The notes that are there.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    /// Those of deliveries whose files are kept, in the order of their names.
+    pub(crate) kept: Vec<RawNote>,
+    /// Those that can't be read or understood.
+    pub(crate) damaged: Vec<DamagedNote>,
+}
+
+/// A note that can't be read or understood.
+#[derive(Debug)]
+pub(crate) struct DamagedNote {
+    pub(crate) path: PathBuf,
+    pub(crate) error: Error,
+    /// What it is about, and its job's id, as far as its name tells.
+    pub(crate) about: Option<(JobSpec, String)>,
 }
 
 impl RawStore {
@@ -32,36 +51,54 @@ impl RawStore {
 
     /// Writes a delivery's note, whole or not at all.
     pub(crate) fn write_note(&self, note: &RawNote) -> Result<(), Error> {
-        let path = self.folder_of(&note.delivery).join(note_name(&note.delivery));
+        let path = self.note_path(&note.delivery);
         let written =
             serde_json::to_vec_pretty(note).map_err(io::Error::from).and_then(|text| replace(&path, &text));
         written.map_err(|error| Error::destination("write", &path, error))
     }
 
-    /// The note of a delivery, if it is kept, or was.
+    /// The note of a delivery, if it is kept, or was. One that is damaged is told of by [`read_note`](Self::read_note) and
+    /// counts for nothing here: the tables don't need it.
     pub(crate) fn note(&self, delivery: &Delivery) -> Result<Option<RawNote>, Error> {
-        read_note(&self.folder_of(delivery).join(note_name(delivery)))
+        Ok(self.read_note(delivery).unwrap_or_default())
     }
 
-    /// The notes of all deliveries whose files are kept, in the order of their names.
-    pub(crate) fn notes(&self) -> Result<Vec<RawNote>, Error> {
+    /// The note of a delivery, if it is kept, or was.
+    ///
+    /// # Errors
+    /// The note is damaged.
+    pub(crate) fn read_note(&self, delivery: &Delivery) -> Result<Option<RawNote>, Error> {
+        read_note(&self.note_path(delivery))
+    }
+
+    /// Where the note of a delivery stands.
+    pub(crate) fn note_path(&self, delivery: &Delivery) -> PathBuf {
+        self.folder_of(delivery).join(note_name(delivery))
+    }
+
+    /// The notes of all deliveries whose files are kept.
+    pub(crate) fn notes(&self) -> Result<Notes, Error> {
         self.notes_but(&BTreeSet::new())
     }
 
     /// The notes of deliveries that are kept and that the destination doesn't have.
-    pub(crate) fn not_in(&self, deliveries: &[DeliveryRecord]) -> Result<Vec<RawNote>, Error> {
+    pub(crate) fn not_in(&self, deliveries: &[DeliveryRecord]) -> Result<Notes, Error> {
         let there = deliveries.iter().map(|record| &record.delivery);
         self.notes_but(&there.map(|delivery| (delivery.resource.as_str(), note_name(delivery))).collect())
     }
 
-    fn notes_but(&self, there: &BTreeSet<(&str, String)>) -> Result<Vec<RawNote>, Error> {
-        let mut notes = Vec::new();
+    fn notes_but(&self, there: &BTreeSet<(&str, String)>) -> Result<Notes, Error> {
+        let mut notes = Notes::default();
         for resource in RESOURCES {
             for (name, path) in self.files(resource)? {
+                let about = told_by_name(resource, &name);
                 if !name.ends_with(".json") || there.contains(&(resource.as_str(), name)) {
                     continue;
                 }
-                notes.extend(read_note(&path)?.filter(|note| note.removed_at.is_none()));
+                match read_note(&path) {
+                    Ok(note) => notes.kept.extend(note.filter(|note| note.removed_at.is_none())),
+                    Err(error) => notes.damaged.push(DamagedNote { path, error, about }),
+                }
             }
         }
         Ok(notes)
@@ -187,15 +224,15 @@ mod tests {
     fn what_is_kept_is_read_back_and_proven() {
         let folder = tempfile::tempdir().unwrap();
         let store = RawStore::new(folder.path().join("raw"));
-        assert!(store.notes().unwrap().is_empty());
+        assert!(store.notes().unwrap().kept.is_empty());
         keep(&store);
-        let note = store.not_in(&[]).unwrap().remove(0);
+        let note = store.not_in(&[]).unwrap().kept.remove(0);
         assert_eq!((note.files[0].bytes, note.files[0].lines), (LINES.len() as u64, 2));
         assert_eq!(read(&store, &note).unwrap(), LINES);
         let part = FragmentRecord::new(0, LINES.len() as u64, 2, note.files[0].sha256.clone());
         let record = DeliveryRecord::new(delivery(), vec![part]);
         assert!(note.agrees_with(&record));
-        assert!(store.not_in(&[record]).unwrap().is_empty());
+        assert!(store.not_in(&[record]).unwrap().kept.is_empty());
     }
 
     #[test]
@@ -203,7 +240,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = RawStore::new(folder.path().join("raw"));
         keep(&store);
-        let note = store.notes().unwrap().remove(0);
+        let note = store.notes().unwrap().kept.remove(0);
         let path = store.folder_of(&delivery()).join(&note.files[0].name);
         fs::write(path, zstd::encode_all(&b"{\"uid\":\"3\"}\n"[..], 1).unwrap()).unwrap();
         assert_eq!(read(&store, &note).unwrap_err().kind(), io::ErrorKind::InvalidData);
@@ -220,7 +257,7 @@ mod tests {
         fs::File::create(at.join(".x.partial")).unwrap().write_all(b"x").unwrap();
         store.tidy().unwrap();
         assert_eq!(store.files(Resource::Activities).unwrap().len(), 2);
-        assert!(read(&store, &store.notes().unwrap()[0]).is_ok());
+        assert!(read(&store, &store.notes().unwrap().kept[0]).is_ok());
     }
 
     #[test]
@@ -233,7 +270,7 @@ mod tests {
         assert_eq!(store.prune(&[], day, later).unwrap(), 0);
         assert_eq!(store.prune(std::slice::from_ref(&record), day * 3, later).unwrap(), 0);
         assert_eq!(store.prune(std::slice::from_ref(&record), day, later).unwrap(), 1);
-        assert!(store.notes().unwrap().is_empty());
+        assert!(store.notes().unwrap().kept.is_empty());
         assert_eq!(store.note(&delivery()).unwrap().unwrap().removed_at, Some(later));
         assert_eq!(store.files(Resource::Activities).unwrap().len(), 1);
         assert_eq!(store.prune(&[record], day, later).unwrap(), 0, "once");

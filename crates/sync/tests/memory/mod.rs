@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use backstory_destination::{
-    Committed, Delivered, Delivery, DeliveryRecord, Destination, Digest, Error, Finding, FragmentRecord,
-    HistoryEntry, Load,
+    Committed, Delivered, Delivery, DeliveryRecord, Destination, Digest, Error, ErrorKind, Finding,
+    FragmentRecord, HistoryEntry, Load,
 };
 use backstory_tables::{BadRows, Conversion, Resource, Summary};
 use jiff::Timestamp;
@@ -19,12 +20,18 @@ type Key = (&'static str, String);
 pub struct Memory {
     home: PathBuf,
     inner: Arc<Mutex<BTreeMap<Key, (DeliveryRecord, String)>>>,
+    damaged: Arc<AtomicBool>,
 }
 
 impl Memory {
     /// `home` is where the ledger and the raw files go.
     pub fn new(home: &Path) -> Arc<Self> {
-        Arc::new(Self { home: home.to_owned(), inner: Arc::default() })
+        Arc::new(Self { home: home.to_owned(), ..Self::default() })
+    }
+
+    /// Holds rows from now on that can't be read.
+    pub fn damage(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
     }
 
     /// Loses a delivery, as a deleted file would be.
@@ -74,6 +81,9 @@ impl Destination for Memory {
     }
 
     fn digest(&self, _: Resource, _: Option<Date>) -> Result<Digest, Error> {
+        if self.damaged.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Damaged, "memory holds rows that can't be read"));
+        }
         Ok(Digest { count: 0, content_hash: "0".repeat(32) })
     }
 
