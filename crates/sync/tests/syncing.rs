@@ -612,3 +612,21 @@ fn note_of(files: &std::collections::BTreeMap<String, Vec<u8>>, id: &str) -> Str
     let end = format!("job-{id}.json");
     files.keys().find(|name| name.ends_with(&end)).unwrap().clone()
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_note_that_tells_of_its_delivery_otherwise_than_the_destination_is_named() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    run(&Service::new().scripted(), &destination, &settings(), &options()).await.unwrap();
+    let raw = home.path().join("raw");
+    let name = note_of(&service::files(&raw), "101");
+    let mut note: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(raw.join(&name)).unwrap()).unwrap();
+    note["delivery"]["extracted_at"] = "2026-03-07T00:00:00Z".into();
+    std::fs::write(raw.join(&name), note.to_string()).unwrap();
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert_eq!((found.findings.len(), found.raw.proven), (1, 3), "{found:?}");
+    let finding = &found.findings[0];
+    assert_eq!((finding.job_id.as_deref(), &finding.what), (Some("101"), &raw.join(&name)));
+    assert!(finding.problem.contains("`extracted_at`: 2026-03-07T00:00:00Z"), "{finding:?}");
+}

@@ -77,6 +77,14 @@ pub fn verify(
                 continue;
             }
         };
+        if let Some(problem) = note.as_ref().and_then(|note| note.contradiction(record)) {
+            let problem = format!(
+                "it tells {problem}; one of them has been changed: if it is this one, put it right, else run `backstory rebuild`"
+            );
+            let path = store.note_path(&record.delivery);
+            findings.push(Finding::new(path, problem).of_job(&record.delivery.job_id));
+            continue;
+        }
         match note {
             None => raw.never_kept += 1,
             Some(note) if note.removed_at.is_some() => raw.removed += 1,

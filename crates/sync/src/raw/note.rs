@@ -1,9 +1,12 @@
 //! The note beside a kept delivery: which job it came from, and what its bytes are.
 
+use std::collections::BTreeSet;
+
 use backstory_destination::{Delivery, DeliveryKind, DeliveryRecord, Window};
 use backstory_tables::Resource;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::ledger::JobSpec;
@@ -115,6 +118,29 @@ impl RawNote {
                 (file.fragment, file.bytes, file.lines, &file.sha256)
                     == (part.fragment, part.bytes, part.lines, &part.sha256)
             })
+    }
+
+    /// What the record of a delivery tells otherwise of it, if anything.
+    pub(crate) fn contradiction(&self, record: &DeliveryRecord) -> Option<String> {
+        if self.delivery == record.delivery {
+            return None;
+        }
+        let fields = |delivery| match serde_json::to_value(delivery) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        let (ours, theirs) = (fields(&self.delivery), fields(&record.delivery));
+        let told = |value: Option<&Value>| match value {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Null) | None => "nothing".to_owned(),
+            Some(other) => other.to_string(),
+        };
+        let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        let differ = names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name)).map(|name| {
+            let (ours, theirs) = (told(ours.get(name)), told(theirs.get(name)));
+            format!("`{name}`: {ours}, and the destination has recorded {theirs}")
+        });
+        Some(differ.collect::<Vec<_>>().join("; "))
     }
 }
 
