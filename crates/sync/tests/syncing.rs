@@ -630,3 +630,47 @@ async fn a_note_that_tells_of_its_delivery_otherwise_than_the_destination_is_nam
     assert_eq!((finding.job_id.as_deref(), &finding.what), (Some("101"), &raw.join(&name)));
     assert!(finding.problem.contains("`extracted_at`: 2026-03-07T00:00:00Z"), "{finding:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_kept_and_is_gone_is_named_until_a_run_has_taken_note_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let scripted = Service::new().scripted();
+    let verify = || backstory_sync::verify(&*destination, None, None).unwrap();
+    run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    let raw = home.path().join("raw");
+    let note = note_of(&service::files(&raw), "101");
+    std::fs::remove_file(raw.join(&note)).unwrap();
+    let found = verify();
+    let named: Vec<_> = found.findings.iter().map(|finding| finding.what.clone()).collect();
+    let orphan = raw.join(note.replace(".json", ".0.jsonl.zst"));
+    assert_eq!(named, [raw.join(&note), orphan], "{found:?}");
+    assert_eq!((found.raw.lost, found.raw.never_kept), (1, 0));
+
+    std::fs::remove_dir_all(&raw).unwrap();
+    let found = verify();
+    assert_eq!((found.ok, found.findings.len(), found.raw.lost), (false, 1, 4), "{found:?}");
+    assert_eq!(found.findings[0].what, raw);
+    assert!(found.findings[0].problem.contains("4 deliveries"), "{found:?}");
+
+    // What is known to be gone is no news.
+    run(&scripted, &destination, &settings(), &options()).await.unwrap();
+    let found = verify();
+    assert!(found.ok, "{found:?}");
+    assert_eq!((found.raw.lost, found.raw.proven), (4, 1));
+    let into: Arc<dyn Destination> = Arc::clone(&destination) as _;
+    let observer = Arc::new(backstory_sync::Silent);
+    let rebuilt = backstory_sync::rebuild(into, &options(), observer, &Stop::new()).await.unwrap();
+    assert_eq!(rebuilt.not_covered.iter().filter(|missing| missing.reason.contains("is gone")).count(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_kept_is_not_missed() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let mut options = options();
+    options.keep_raw = KeepRaw::No;
+    run(&Service::new().scripted(), &destination, &settings(), &options).await.unwrap();
+    let found = backstory_sync::verify(&*destination, None, None).unwrap();
+    assert_eq!((found.ok, found.raw.never_kept, found.raw.lost), (true, 4, 0), "{found:?}");
+}

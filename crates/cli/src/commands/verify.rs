@@ -58,6 +58,9 @@ fn as_text(found: &Verification) -> String {
     if raw.removed + raw.never_kept > 0 {
         text.push_str(&format!("; {} were removed by age, {} never kept", raw.removed, raw.never_kept));
     }
+    if raw.lost > 0 {
+        text.push_str(&format!("; {} are gone", raw.lost));
+    }
     if found.ok {
         text.push_str("\nraw files, tables and delivery records agree");
     }

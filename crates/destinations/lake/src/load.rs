@@ -49,13 +49,16 @@ impl Load for LakeLoad {
         let describe = {
             let (writer, proof, described) = (writer.clone(), Arc::clone(&proof), Arc::clone(&described));
             let (lake, delivery) = (self.lake.id.clone(), self.delivery.clone());
+            let kept = delivered.is_kept();
             move |summary: &Summary| {
                 let (Some(Proof { bytes, lines, sha256 }), Some(body)) =
                     (proof.get().cloned(), writer.so_far())
                 else {
                     return Vec::new();
                 };
-                let part = FragmentRecord::new(fragment, bytes, lines, sha256).with_summary(summary);
+                let part = FragmentRecord::new(fragment, bytes, lines, sha256)
+                    .with_summary(summary)
+                    .with_raw_kept(kept);
                 let part = described.get_or_init(|| part);
                 let record = DeliveryRecord::new(delivery, vec![part.clone()]);
                 footer::entries(&lake, &Holds::Part(record), &body)

@@ -22,6 +22,11 @@ pub struct Proof {
 pub trait Delivered: Read + Send {
     /// What was read. Known once the end has been read.
     fn proof(&self) -> Option<Proof>;
+
+    /// Whether these bytes are kept beside the tables as they came; `None` when nobody can tell.
+    fn is_kept(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// Proves what is read through it.

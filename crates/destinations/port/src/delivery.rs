@@ -106,6 +106,9 @@ pub struct FragmentRecord {
     /// Rows of the table `campaigns`.
     #[serde(default)]
     pub campaigns: u64,
+    /// Whether these bytes were kept beside the tables as they came; `None` in records of versions that didn't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_kept: Option<bool>,
 }
 
 impl Delivery {
@@ -173,6 +176,11 @@ impl DeliveryRecord {
         self.parts.iter().map(|part| part.bad_rows).sum()
     }
 
+    /// Whether the delivery was kept beside the tables as it came, as far as its record tells.
+    pub fn was_kept(&self) -> bool {
+        self.parts.iter().any(|part| part.raw_kept == Some(true))
+    }
+
     /// Bytes as delivered, decompressed.
     pub fn bytes(&self) -> u64 {
         self.parts.iter().map(|part| part.bytes).sum()
@@ -191,7 +199,15 @@ impl FragmentRecord {
             bad_rows: 0,
             participants: 0,
             campaigns: 0,
+            raw_kept: None,
         }
+    }
+
+    /// Adds whether the fragment's bytes are [kept](crate::Delivered::is_kept).
+    #[must_use]
+    pub fn with_raw_kept(mut self, raw_kept: Option<bool>) -> Self {
+        self.raw_kept = raw_kept;
+        self
     }
 
     /// Adds what became of the fragment's records.
@@ -257,6 +273,11 @@ mod tests {
     fn a_record_is_read_back_as_it_was_written() {
         let text = serde_json::to_string(&record()).unwrap();
         assert_eq!(serde_json::from_str::<DeliveryRecord>(&text).unwrap(), record());
+        assert!(!text.contains("raw_kept"), "what isn't known isn't told: {text}");
+        let mut kept = record();
+        kept.parts[0].raw_kept = Some(true);
+        let text = serde_json::to_string(&kept).unwrap();
+        assert!(serde_json::from_str::<DeliveryRecord>(&text).unwrap().was_kept() && !record().was_kept());
     }
 
     #[test]

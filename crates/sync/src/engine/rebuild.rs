@@ -165,11 +165,12 @@ pub(super) fn never_kept(store: &RawStore, known: &[DeliveryRecord]) -> Result<V
     let mut missing = Vec::new();
     for record in known {
         let reason = match store.read_note(&record.delivery) {
-            Ok(Some(RawNote { removed_at: None, .. })) => continue,
+            Ok(Some(note)) if note.is_kept() => continue,
             Ok(Some(RawNote { removed_at: Some(when), .. })) => {
                 format!("its raw file was removed on {}, when it was old enough", when.strftime("%Y-%m-%d"))
             }
-            Ok(None) => "its raw file was not kept".to_owned(),
+            Ok(None) if !record.was_kept() => "its raw file was not kept".to_owned(),
+            Ok(_) => "its raw file is gone".to_owned(),
             Err(error) => format!("the note of its raw file is damaged: {}", chain(&error)),
         };
         missing.push(NotCovered::new(&record.delivery, reason));

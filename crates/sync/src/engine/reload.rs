@@ -13,7 +13,7 @@ use crate::ledger::JobSpec;
 use crate::raw::{DamagedNote, RawNote, RawReader};
 
 /// Loads the deliveries that are kept and that the destination doesn't have. One that can't be read any more is forgotten,
-/// so that it is fetched again.
+/// so that it is fetched again. What was kept and is gone is told of, once.
 pub(super) fn missing(shore: &Shore, deliveries: &[DeliveryRecord]) -> Result<Vec<DeliveryRecord>, Error> {
     let mut loaded = Vec::new();
     let notes = shore.raw.not_in(deliveries)?;
@@ -34,6 +34,12 @@ pub(super) fn missing(shore: &Shore, deliveries: &[DeliveryRecord]) -> Result<Ve
             }
             Err(error) => return Err(error),
         }
+    }
+    let lost = shore.raw.lost(deliveries)?;
+    if !lost.is_empty() {
+        let (count, folder) = (lost.len(), shore.raw.folder().display());
+        tracing::warn!(%folder, "the raw files of {count} deliveries are gone; the tables don't need them, but can't be made anew from them");
+        lost.into_iter().try_for_each(|record| shore.raw.note_lost(record))?;
     }
     Ok(loaded)
 }

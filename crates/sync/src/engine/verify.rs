@@ -47,8 +47,10 @@ pub struct RawFacts {
     pub bytes: u64,
     /// Deliveries whose bytes were removed when they were old enough.
     pub removed: u64,
-    /// Deliveries that were never kept.
+    /// Deliveries that were never kept, or of which that isn't known.
     pub never_kept: u64,
+    /// Deliveries that were kept and are gone.
+    pub lost: u64,
 }
 
 /// Proves that the raw files, the tables and the delivery records of a destination agree: checksums, counts, that every
@@ -86,8 +88,10 @@ pub fn verify(
             continue;
         }
         match note {
+            None if record.was_kept() => raw.lost += 1,
             None => raw.never_kept += 1,
             Some(note) if note.removed_at.is_some() => raw.removed += 1,
+            Some(note) if note.lost => raw.lost += 1,
             Some(note) => match prove(&store, &note, record) {
                 Ok(()) => {
                     raw.proven += 1;
@@ -96,6 +100,20 @@ pub fn verify(
                 Err(problem) => findings.push(finding(&store, &note, problem)),
             },
         }
+    }
+    let lost = store.lost(&deliveries)?;
+    if store.exists() {
+        for record in lost {
+            let path = store.note_path(&record.delivery);
+            let problem = format!("it is gone, and with it what the delivery was kept in; {ADVICE}");
+            findings.push(Finding::new(path, problem).of_job(&record.delivery.job_id));
+        }
+    } else if !lost.is_empty() {
+        let problem = format!(
+            "{} deliveries were kept here as they came, and it is gone; {ADVICE} (or are the raw files elsewhere? name it with --state-dir)",
+            lost.len()
+        );
+        findings.push(Finding::new(store.folder(), problem));
     }
     let Notes { kept, damaged } = store.not_in(&deliveries)?;
     for DamagedNote { path, error, about } in damaged {
@@ -120,6 +138,10 @@ pub fn verify(
     }
     // While a sync runs, what it has downloaded may well not be committed yet.
     if !Lock::is_held(place.lock()) {
+        for path in store.orphans()? {
+            let problem = "there is no note that says what it is: a run that ended in mid-work has left it, or the note is gone; the next `backstory sync` removes it";
+            findings.push(Finding::new(path, problem));
+        }
         for note in kept {
             let problem =
                 "it is kept, but not in the tables; run `backstory sync`, which loads it".to_owned();

@@ -24,6 +24,9 @@ pub(crate) struct RawNote {
     /// When the files were removed, by the rule of how long they are kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) removed_at: Option<Timestamp>,
+    /// Whether the files, and this note's predecessor, were gone when a run looked for them.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) lost: bool,
 }
 
 /// A kept fragment.
@@ -110,7 +113,22 @@ fn file_safe(text: &str) -> String {
     })
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl RawNote {
+    /// The note of a delivery whose files are kept.
+    pub(crate) fn new(delivery: Delivery, files: Vec<RawFile>) -> Self {
+        Self { delivery, files, removed_at: None, lost: false }
+    }
+
+    /// Whether the files should be there.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.removed_at.is_none() && !self.lost
+    }
+
     /// Whether the record of a delivery is about the same bytes.
     pub(crate) fn agrees_with(&self, record: &DeliveryRecord) -> bool {
         self.files.len() == record.parts.len()

@@ -48,4 +48,8 @@ impl Delivered for RawReader {
     fn proof(&self) -> Option<Proof> {
         self.proving.proof()
     }
+
+    fn is_kept(&self) -> Option<bool> {
+        Some(true)
+    }
 }

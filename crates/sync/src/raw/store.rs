@@ -96,7 +96,7 @@ impl RawStore {
                     continue;
                 }
                 match read_note(&path) {
-                    Ok(note) => notes.kept.extend(note.filter(|note| note.removed_at.is_none())),
+                    Ok(note) => notes.kept.extend(note.filter(RawNote::is_kept)),
                     Err(error) => notes.damaged.push(DamagedNote { path, error, about }),
                 }
             }
@@ -111,11 +111,7 @@ impl RawStore {
             let files = self.files(resource)?;
             for (name, path) in &files {
                 let unfinished = name.starts_with('.') && name.ends_with(".partial");
-                let orphaned = name.ends_with(".zst") && {
-                    let stem = name.rsplitn(4, '.').nth(3).unwrap_or(name);
-                    !files.contains_key(&format!("{stem}.json"))
-                };
-                if unfinished || orphaned {
+                if unfinished || is_orphaned(name, &files) {
                     remove(path)?;
                 }
             }
@@ -144,7 +140,7 @@ impl RawStore {
             if record.delivery.extracted_at.duration_until(now) < keep {
                 continue;
             }
-            let Some(mut note) = self.note(&record.delivery)?.filter(|note| note.removed_at.is_none()) else {
+            let Some(mut note) = self.note(&record.delivery)?.filter(RawNote::is_kept) else {
                 continue;
             };
             note.removed_at = Some(now);
@@ -154,6 +150,49 @@ impl RawStore {
             pruned += 1;
         }
         Ok(pruned)
+    }
+
+    /// The deliveries that were kept, by their records, and of which there is no note.
+    pub(crate) fn lost<'r>(
+        &self,
+        deliveries: &'r [DeliveryRecord],
+    ) -> Result<Vec<&'r DeliveryRecord>, Error> {
+        let mut lost = Vec::new();
+        for resource in RESOURCES {
+            let files = self.files(resource)?;
+            let of_it = deliveries.iter().filter(|record| record.delivery.resource == resource);
+            lost.extend(
+                of_it.filter(|record| record.was_kept() && !files.contains_key(&note_name(&record.delivery))),
+            );
+        }
+        Ok(lost)
+    }
+
+    /// Takes note that what a delivery was kept in is gone.
+    pub(crate) fn note_lost(&self, record: &DeliveryRecord) -> Result<(), Error> {
+        self.write_note(&RawNote { lost: true, ..RawNote::new(record.delivery.clone(), Vec::new()) })
+    }
+
+    /// The fragments without a note.
+    pub(crate) fn orphans(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut orphans = Vec::new();
+        for resource in RESOURCES {
+            let files = self.files(resource)?;
+            orphans.extend(
+                files.iter().filter(|(name, _)| is_orphaned(name, &files)).map(|(_, path)| path.clone()),
+            );
+        }
+        Ok(orphans)
+    }
+
+    /// Whether there is a folder at all.
+    pub(crate) fn exists(&self) -> bool {
+        self.folder.exists()
+    }
+
+    /// The folder.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     fn files(&self, resource: Resource) -> Result<BTreeMap<String, PathBuf>, Error> {
@@ -168,6 +207,14 @@ impl RawStore {
             Ok((entry.file_name().to_string_lossy().into_owned(), entry.path()))
         });
         files.collect()
+    }
+}
+
+/// Whether a file is a fragment of which there is no note.
+fn is_orphaned(name: &str, files: &BTreeMap<String, PathBuf>) -> bool {
+    name.ends_with(".zst") && {
+        let stem = name.rsplitn(4, '.').nth(3).unwrap_or(name);
+        !files.contains_key(&format!("{stem}.json"))
     }
 }
 

@@ -84,6 +84,10 @@ impl<R: Read + Send> Delivered for Keeping<R> {
     fn proof(&self) -> Option<Proof> {
         self.proving.proof()
     }
+
+    fn is_kept(&self) -> Option<bool> {
+        Some(self.raw.is_some())
+    }
 }
 
 impl<R: Read + Send> Keeping<R> {
@@ -98,7 +102,7 @@ impl<R: Read + Send> Keeping<R> {
         let (Some(raw), Some(proof)) = (self.raw, self.proving.proof()) else { return Ok(()) };
         let file = raw.land(&store.folder_of(delivery), proof)?;
         fail_point("raw-file-landed");
-        store.write_note(&RawNote { delivery: delivery.clone(), files: vec![file], removed_at: None })?;
+        store.write_note(&RawNote::new(delivery.clone(), vec![file]))?;
         fail_point("raw-note-landed");
         Ok(())
     }

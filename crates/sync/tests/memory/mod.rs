@@ -120,7 +120,7 @@ impl Load for Loading {
             .map_err(Error::of_conversion)?;
         let proof = delivered.proof().expect("the end was read");
         let part = FragmentRecord::new(fragment, proof.bytes, proof.lines, proof.sha256);
-        self.parts.push(part.with_summary(&summary));
+        self.parts.push(part.with_summary(&summary).with_raw_kept(delivered.is_kept()));
         Ok(summary)
     }
 
