@@ -40,6 +40,7 @@ mod rows;
 mod shared_landing;
 mod shuffle;
 mod state;
+mod statistics;
 mod verify;
 mod views;
 

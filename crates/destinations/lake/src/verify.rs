@@ -11,6 +11,7 @@ use crate::contents::elements;
 use crate::footer::{BaseFile, DataFile, Holds};
 use crate::rows::{Columns, Rows, in_parallel, texts};
 use crate::state::State;
+use crate::statistics::{Extents, Footer};
 use crate::{key, proof};
 
 /// What to do about a file whose rows are there, but wrong.
@@ -73,13 +74,24 @@ fn problem_of(file: &Arc<DataFile>) -> Result<Option<String>, Error> {
     if !proof::is_as_written(file)? {
         return Ok(Some(proof::CHANGED.to_owned()));
     }
-    let rows = Rows::open(file)?;
+    let (rows, footer) = (Rows::open(file)?, Footer::read(file)?);
     let mut seen = Seen::default();
     for row_group in 0..file.row_groups.len() {
         seen.begin_bucket();
-        let read = rows.read(row_group, Columns::All, None, |batch| seen.take(file, row_group, &batch));
+        let mut extents = Extents::default();
+        let read = rows.read(row_group, Columns::All, None, |batch| {
+            extents.take(&batch);
+            seen.take(file, row_group, &batch)
+        });
         if let Err(error) = read {
             return Ok(Some(format!("has rows that can't be read{}", cause_of(&error))));
+        }
+        if seen.problem.is_none()
+            && let Some(column) = footer.contradiction(row_group, &extents)
+        {
+            seen.problem = Some(format!(
+                "has a footer that tells another range of `{column}` than its rows have, so readers may pass them over"
+            ));
         }
     }
     let (participants, campaigns) = file.children();

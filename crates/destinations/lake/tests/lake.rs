@@ -274,6 +274,34 @@ fn a_bit_that_has_changed_is_found_and_named() {
 }
 
 #[test]
+fn statistics_that_are_not_those_of_the_rows_are_found() {
+    let folder = folder();
+    let lake = Lake::open_or_create(folder.path()).unwrap();
+    load(&lake, &delta("1", 1), &[&(activity("a", 1, "one") + &activity("b", 7, "two"))]).unwrap();
+    load(&lake, &delta("2", 1), &["{\"uid\":\"c\"}\n"]).unwrap();
+    lake.compact(at("2026-11-16T00:00:00Z")).unwrap();
+    load(&lake, &delta("3", 1), &[""]).unwrap();
+    assert_eq!(lake.verify().unwrap(), []);
+    lake.settle(at("2026-11-18T00:00:00Z")).unwrap();
+    let file = data_files(folder.path()).remove(0);
+    let bytes = std::fs::read(&file).unwrap();
+    let length = u32::from_le_bytes(bytes[bytes.len() - 8..bytes.len() - 4].try_into().unwrap());
+    let footer = bytes.len() - 8 - length as usize;
+    let (least, greatest) = (at("2026-11-10T00:01:00Z"), at("2026-11-10T00:07:00Z"));
+    for told in [least, greatest] {
+        let told = told.as_microsecond().to_le_bytes();
+        let mut bytes = bytes.clone();
+        let found: Vec<_> = (footer..bytes.len() - 8).filter(|&at| bytes[at..at + 8] == told).collect();
+        assert!(!found.is_empty());
+        found.iter().for_each(|at| bytes[at + 5] ^= 4);
+        std::fs::write(&file, bytes).unwrap();
+        let findings = Lake::open(folder.path()).unwrap().verify().unwrap();
+        assert_eq!((findings.len(), &findings[0].what), (1, &file), "{findings:?}");
+        assert!(findings[0].problem.contains("another range of `ingest_timestamp`"), "{findings:?}");
+    }
+}
+
+#[test]
 fn every_file_that_cannot_be_read_is_named() {
     let folder = folder();
     let lake = Lake::open_or_create(folder.path()).unwrap();
