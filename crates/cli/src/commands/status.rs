@@ -19,8 +19,9 @@ use crate::{destination, output, settings};
   backstory status --to lake
   backstory status --to lake --json
 
-Nothing is sent and nothing is changed. The watermark is the last UTC day up to which everything is loaded. Days
-before the first sync stand as snapshots cover them by activity date, later ones as deltas cover them by processing date.
+Nothing is sent, and nothing is changed but the views of a lake that was moved, which name its place. The watermark is the
+last UTC day up to which everything is loaded. Days before the first sync stand as snapshots cover them by activity date,
+later ones as deltas cover them by processing date.
 Colours are shown on a terminal only, and never when NO_COLOR is set.")]
 pub(crate) struct StatusArgs {
     /// The destination

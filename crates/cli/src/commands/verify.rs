@@ -15,7 +15,8 @@ use crate::{destination, output};
   backstory verify --to lake
   backstory verify --to lake --processed-through 2026-06-17 --json
 
-Nothing is sent and nothing is changed. Exit code 1 when something doesn't agree.")]
+Nothing is sent, and nothing is changed but the views of a lake that was moved, which name its place. Exit code 1 when
+something doesn't agree.")]
 pub(crate) struct VerifyArgs {
     /// The destination
     #[arg(long, value_name = "DESTINATION")]

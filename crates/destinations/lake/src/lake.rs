@@ -92,7 +92,8 @@ impl Inner {
 }
 
 impl Lake {
-    /// Opens a lake that there is.
+    /// Opens a lake that there is. One that was moved gets views for its new place, where they can be written; nothing else is
+    /// changed.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] when the folder holds none; [`ErrorKind::Read`]; [`ErrorKind::Damaged`].

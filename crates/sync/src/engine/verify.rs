@@ -54,8 +54,9 @@ pub struct RawFacts {
 }
 
 /// Proves that the raw files, the tables and the delivery records of a destination agree: checksums, counts, that every
-/// kept line is a record, one current row for each key, and that nothing is gone of which the ledger knows. With `processed_through`, the activities are digested up to that
-/// UTC day. It blocks, sends nothing, and changes nothing.
+/// kept line is a record, one current row for each key, and that nothing is gone of which the ledger or a record knows. It
+/// reads on whatever it finds. With `processed_through`, the activities are digested up to that UTC day. It blocks, sends
+/// nothing, and changes nothing.
 ///
 /// # Errors
 /// Only what keeps it from looking: [`ErrorKind::Destination`](crate::ErrorKind::Destination).
