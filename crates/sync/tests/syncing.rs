@@ -585,8 +585,7 @@ async fn a_damaged_note_is_named_and_keeps_nothing_else_from_being_proven_loaded
     let found = backstory_sync::verify(&*destination, None, None).unwrap();
     assert_eq!((found.ok, found.raw.proven), (false, 2), "{found:?}");
     for id in ["101", "102"] {
-        let mut damaged =
-            found.findings.iter().filter(|finding| finding.what.ends_with(&note_of(&files, id)));
+        let mut damaged = found.findings.iter().filter(|finding| finding.what.ends_with(note_of(&files, id)));
         let damaged = damaged.next().unwrap_or_else(|| panic!("{id}: {found:?}"));
         assert_eq!(damaged.job_id.as_deref(), Some(id));
         assert!(damaged.problem.contains("damaged"), "{damaged:?}");
