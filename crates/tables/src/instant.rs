@@ -4,8 +4,8 @@
 //! every other goes through `formats`, whose reading counts.
 
 use backstory_formats::{parse_date, parse_timestamp};
-use jiff::Span;
 use jiff::civil::Date;
+use jiff::{Span, Timestamp};
 
 /// Microseconds since 1970 of an instant as delivered, or `None` when it can't be read.
 pub(crate) fn micros(text: &str) -> Option<i64> {
@@ -18,7 +18,9 @@ pub(crate) fn micros(text: &str) -> Option<i64> {
                 let (hour, minute, second) = (two(*h0, *h1)?, two(*m0, *m1)?, two(*s0, *s1)?);
                 let legal = hour < 24 && minute < 60 && second < 60;
                 let seconds = i64::from(days) * 86_400 + i64::from(hour * 3_600 + minute * 60 + second);
-                legal.then_some(seconds * 1_000_000)
+                // `9999-12-31`, which often stands for the end of time, is later than any instant can be.
+                let exists = legal && seconds <= Timestamp::MAX.as_second();
+                exists.then_some(seconds * 1_000_000)
             });
             quick.or_else(|| parsed_micros(text))
         }
@@ -85,6 +87,9 @@ mod tests {
         fn the_quick_reading_is_the_readers_own(
             text in prop_oneof![
                 "[0-9]{4}-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](Z|z|\\.[0-9]{1,9}|\\+01:00)?",
+                // The last and the first instants that there are; `9999-12-31` often stands for the end of time.
+                "9999-12-3[01]T(2[0-3]|0[0-9]):[05][09]:[05][019](Z|\\.[0-9]{1,9}|[+-]0[1-9]:00)?",
+                "0000-01-0[1-3]T[0-2][0-9]:[05][09]:[05][019]Z?",
                 "[0-9T:Z-]{8,22}",
             ]
         ) {

@@ -132,6 +132,7 @@ fn leaf() -> impl Strategy<Value = Value> {
         Just(Value::from("2026-03-04T09:08:51")),
         Just(Value::from("2026-03-04T09:08:51.123456789-02:30")),
         Just(Value::from("2026-03-04")),
+        Just(Value::from("9999-12-31T23:59:59")),
         "[ -~\u{85}\u{2028}é\n\t\"\\\\]{0,8}".prop_map(Value::from),
     ]
 }

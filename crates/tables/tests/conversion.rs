@@ -92,6 +92,19 @@ fn relational_tables_are_joined_by_key_and_ordinal() {
 }
 
 #[test]
+fn an_instant_beyond_the_last_that_there_is_stays_in_extra() {
+    // Many systems write it for "never"; jiff ends a day and two hours earlier.
+    for text in ["9999-12-31T23:59:59", "9999-12-31T23:59:59Z", "9999-12-30T22:00:01"] {
+        let [activities, ..] = csv(&format!("{{\"uid\":\"a\",\"timestamp\":\"{text}\"}}\n"));
+        let mut rows = csv::Reader::from_reader(activities.as_bytes());
+        let row: std::collections::HashMap<String, String> = rows.deserialize().next().unwrap().unwrap();
+        assert_eq!((&*row["timestamp"], &*row["extra"]), ("", &*format!("{{\"timestamp\":\"{text}\"}}")));
+    }
+    let [activities, ..] = csv("{\"uid\":\"a\",\"timestamp\":\"9999-12-30T22:00:00\"}\n");
+    assert!(activities.contains(",9999-12-30T22:00:00Z,"), "{activities}");
+}
+
+#[test]
 fn relational_parquet_files_hold_what_the_csv_files_do() {
     let export = ACTIVITIES.repeat(50);
     let [mut a, mut p, mut c] = [Vec::new(), Vec::new(), Vec::new()];
