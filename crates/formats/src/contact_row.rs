@@ -166,9 +166,10 @@ impl<'a> ContactRow<'a> {
                 None => Found::Unknown,
             };
             if found != Found::Taken && !cell.is_empty() {
-                contact.extra.set(Cow::Borrowed(&column.name), Cow::Owned(quoted(cell)));
+                contact.extra.push(Cow::Borrowed(&column.name), Cow::Owned(quoted(cell)));
             }
         }
+        contact.extra.settle();
         Ok(contact)
     }
 

@@ -13,6 +13,7 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, Se
 use serde_json::value::RawValue;
 
 use crate::columns::Odd;
+use crate::extra::keep_last_of_each;
 use crate::pull_record;
 use crate::record::{Decode, FieldSource, Found, Text};
 
@@ -57,7 +58,7 @@ fn keep<'a, R: Decode<'a>, E: Error>(record: &mut R, key: Text<'a>, value: &'a R
     if json.len() > MAX_NESTING && nesting(json) > MAX_NESTING {
         return Err(E::custom(format_args!("`{key}` is nested more than {MAX_NESTING} levels deep")));
     }
-    record.extra_mut().set(key, Cow::Borrowed(json));
+    record.extra_mut().push(key, Cow::Borrowed(json));
     Ok(())
 }
 
@@ -130,6 +131,7 @@ impl<'de, R: Decode<'de>> Visitor<'de> for StrictRecord<R> {
                 Found::Unknown | Found::Drifted => keep(&mut record, key, map.next_value()?)?,
             }
         }
+        record.extra_mut().settle();
         Ok((record, any))
     }
 }
@@ -263,11 +265,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries: Vec<(Text<'de>, &'de RawValue)> = Vec::new();
                 while let Some((JsonText(key), value)) = map.next_entry()? {
-                    match entries.iter_mut().find(|(known, _)| *known == key) {
-                        Some(entry) => entry.1 = value,
-                        None => entries.push((key, value)),
-                    }
+                    entries.push((key, value));
                 }
+                keep_last_of_each(&mut entries);
                 Ok(RawObject(entries))
             }
         }

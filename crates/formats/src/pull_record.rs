@@ -29,11 +29,12 @@ impl<'a> Pull<'a, '_> {
                 }
                 Err(key) => {
                     let value = self.raw()?;
-                    record.extra_mut().set(key, Cow::Borrowed(value));
+                    record.extra_mut().push(key, Cow::Borrowed(value));
                 }
             }
             goes_on = self.next_in_object()?;
         }
+        record.extra_mut().settle();
         Ok(any)
     }
 }

@@ -71,6 +71,15 @@ fn quoted_cells_hold_commas_quotes_and_newlines() {
 }
 
 #[test]
+fn very_many_unknown_columns_are_read_in_one_pass() {
+    let header: String = (0..16_000).map(|column| format!(",c{column}")).collect();
+    let row = ",x".repeat(16_000);
+    let rows = csv(format!("email{header}\n{}", format!("a{row}\n").repeat(100)).as_bytes());
+    assert_eq!(rows.len(), 100);
+    assert!(rows.iter().all(|row| row.3.as_ref().unwrap().extra.len() == 16_000));
+}
+
+#[test]
 fn booleans_are_read_loosely_and_what_is_none_stays_in_extra() {
     for (cell, expected) in
         [("true", Some(true)), ("FALSE", Some(false)), ("t", Some(true)), ("0", Some(false)), ("maybe", None)]

@@ -204,6 +204,27 @@ fn a_list_of_absurdly_many_objects_is_a_bad_row_and_not_an_allocation() {
     }
 }
 
+#[test]
+fn a_line_of_very_many_unknown_keys_is_read_in_one_pass() {
+    // With each key looked for among all before it, these would take hours.
+    let keys: String = (0..200_000).map(|key| format!(",\"k{key}\":{key}")).collect();
+    for known in [
+        r#""uid":"a""#,
+        // A value that the quick reading leaves to serde_json, and one of another type than expected.
+        r#""uid":"a","duration":1234567890123456789"#,
+        r#""uid":"a","duration":"60""#,
+    ] {
+        let activity = one(&format!("{{{known}{keys},\"k7\":\"last\",\"k0\":[]}}"));
+        let extra: Vec<_> = activity.extra.iter().filter(|(key, _)| *key != "duration").collect();
+        assert_eq!(extra.len(), 200_000, "{known}");
+        // The last value counts, where the key stood first.
+        assert_eq!([extra[0], extra[7], extra[8]], [("k0", "[]"), ("k7", "\"last\""), ("k8", "8")]);
+        assert_eq!(extra[199_999], ("k199999", "199999"));
+    }
+    let inside = one(&format!("{{\"participants\":[{{\"name\":7{keys}}}]}}"));
+    assert_eq!(inside.participants.unwrap()[0].extra.len(), 200_001);
+}
+
 /// A JSON value of any kind, with texts that are hard to carry.
 fn value() -> impl Strategy<Value = serde_json::Value> {
     use serde_json::Value;

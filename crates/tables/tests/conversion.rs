@@ -105,6 +105,15 @@ fn an_instant_beyond_the_last_that_there_is_stays_in_extra() {
 }
 
 #[test]
+fn very_many_unknown_keys_are_carried_in_one_pass() {
+    let keys: String = (0..200_000).map(|key| format!(",\"k{key}\":{key}")).collect();
+    let line = format!("{{\"uid\":\"a\"{keys},\"participants\":[{{\"name\":\"n\"{keys}}}]}}\n");
+    let [activities, participants, _] = csv(&line);
+    assert!(activities.contains(",\"\"k199999\"\":199999}"));
+    assert!(participants.contains(",\"\"k199999\"\":199999}"));
+}
+
+#[test]
 fn relational_parquet_files_hold_what_the_csv_files_do() {
     let export = ACTIVITIES.repeat(50);
     let [mut a, mut p, mut c] = [Vec::new(), Vec::new(), Vec::new()];
