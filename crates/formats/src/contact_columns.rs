@@ -9,7 +9,7 @@ use crate::scan::{copy_first, copy_ranges};
 
 /// Reads a row, which is as wide as its header, into a row of columns.
 pub(crate) fn read<C: Columns>(cells: &Cells<'_>, row: usize, columns: &mut C) -> Result<(), Odd> {
-    // Of two columns of the same field the last one counts, which is for others to see to.
+    // Which of several columns of a field counts is for others to see to.
     if !cells.header.has_each_field_once() {
         return Err(Odd);
     }

@@ -1,5 +1,7 @@
 //! The header of a contacts CSV: which column holds which field.
 
+use std::collections::{HashMap, HashSet};
+
 use crate::cell_index::CellEnds;
 use crate::generated::Contact;
 use crate::record::Record;
@@ -10,6 +12,8 @@ pub(crate) struct Header {
     columns: Vec<HeaderColumn>,
     has_each_field_once: bool,
     has_unknown: bool,
+    /// How many names or fields several columns have.
+    shared: usize,
 }
 
 /// One column.
@@ -19,6 +23,17 @@ pub(crate) struct HeaderColumn {
     pub(crate) name: String,
     /// Where its field stands among the contact's; `None` for a column that the schema doesn't know.
     pub(crate) field: Option<usize>,
+    /// Other columns have its field or, if it has none, its name.
+    pub(crate) shares: Option<Shares>,
+}
+
+/// What there is to know of one of several columns of the same field or name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shares {
+    /// Tells what is shared from what others share, from 0.
+    pub(crate) with: usize,
+    /// What the column is called where its cell isn't the one that counts: no other column has this name.
+    pub(crate) own_name: String,
 }
 
 impl Header {
@@ -34,14 +49,17 @@ impl Header {
     }
 
     pub(crate) fn from_names(names: Vec<String>) -> Option<Self> {
-        let columns: Vec<HeaderColumn> =
-            names.into_iter().map(|name| HeaderColumn { field: field_of(&name), name }).collect();
+        let mut columns: Vec<HeaderColumn> = names
+            .into_iter()
+            .map(|name| HeaderColumn { field: field_of(&name), name, shares: None })
+            .collect();
+        let shared = name_apart(&mut columns);
         let mut fields = vec![0; Contact::FIELDS.len()];
         columns.iter().filter_map(|column| column.field).for_each(|field| fields[field] += 1);
         let has_each_field_once = fields.iter().all(|&columns| columns <= 1);
         let has_unknown = columns.iter().any(|column| column.field.is_none());
         let any = fields.iter().any(|&columns| columns > 0);
-        any.then_some(Self { columns, has_each_field_once, has_unknown })
+        any.then_some(Self { columns, has_each_field_once, has_unknown, shared })
     }
 
     pub(crate) fn columns(&self) -> &[HeaderColumn] {
@@ -62,6 +80,11 @@ impl Header {
         self.has_each_field_once
     }
 
+    /// How many names or fields several columns have.
+    pub(crate) fn shared(&self) -> usize {
+        self.shared
+    }
+
     /// Whether a column holds what the schema doesn't know.
     pub(crate) fn has_unknown(&self) -> bool {
         self.has_unknown
@@ -80,4 +103,28 @@ impl Header {
 /// The field that a column holds. The header's spelling is an assumption (contract (d.3)), so `First Name` will do too.
 fn field_of(name: &str) -> Option<usize> {
     Contact::index_of(name).or_else(|| Contact::index_of(&name.to_ascii_lowercase().replace([' ', '-'], "_")))
+}
+
+/// Finds the columns that share a field or a name, and gives each a name of its own. Returns how much is shared.
+fn name_apart(columns: &mut [HeaderColumn]) -> usize {
+    let mut places: HashMap<_, Vec<usize>> = HashMap::new();
+    for (at, HeaderColumn { name, field, .. }) in columns.iter().enumerate() {
+        let held = if field.is_some() { (*field, "") } else { (None, name.as_str()) };
+        places.entry(held).or_default().push(at);
+    }
+    let shared: Vec<_> = places.into_values().filter(|places| places.len() > 1).collect();
+    if shared.is_empty() {
+        return 0;
+    }
+    let taken: HashSet<String> = columns.iter().map(|column| column.name.clone()).collect();
+    for (with, places) in shared.iter().enumerate() {
+        for &at in places {
+            let mut own_name = columns[at].name.clone();
+            while taken.contains(&own_name) {
+                own_name = format!("{own_name} (column {})", at + 1).trim_start().to_owned();
+            }
+            columns[at].shares = Some(Shares { with, own_name });
+        }
+    }
+    shared.len()
 }

@@ -6,7 +6,7 @@ use std::str::Utf8Error;
 use crate::cell_index::CellEnds;
 use crate::columns::{Columns, Odd};
 use crate::contact_columns;
-use crate::contact_header::Header;
+use crate::contact_header::{Header, Shares};
 use crate::error::{Error, ErrorKind};
 use crate::generated::Contact;
 use crate::json;
@@ -156,9 +156,20 @@ impl<'a> ContactRow<'a> {
     fn decode_cells(&self, cells: &Cells<'a>) -> Result<Contact<'a>, Error> {
         let text = cells.text.utf8().map_err(|_| self.not_utf8())?;
         let mut contact = Contact::default();
-        for (column, span) in cells.header.columns().iter().zip(cells.ends.spans(text.as_bytes())) {
+        let counting = counting_cells(cells, text);
+        let spans = cells.ends.spans(text.as_bytes());
+        for (at, (column, span)) in cells.header.columns().iter().zip(spans).enumerate() {
             // Two halves of a character in neighbouring cells make valid text together, but not apart.
             let cell = text.get(span.range()).ok_or_else(|| self.not_utf8())?;
+            if let Some(Shares { with, own_name }) = &column.shares
+                && let Some((counts, other)) = counting[*with]
+                && counts != at
+            {
+                if !cell.is_empty() && cell != other {
+                    contact.extra.push(Cow::Borrowed(own_name), Cow::Owned(quoted(cell)));
+                }
+                continue;
+            }
             let found = match column.field {
                 Some(index) => {
                     contact.field(index, &mut CellSource(cell)).unwrap_or_else(|never| match never {})
@@ -169,7 +180,6 @@ impl<'a> ContactRow<'a> {
                 contact.extra.push(Cow::Borrowed(&column.name), Cow::Owned(quoted(cell)));
             }
         }
-        contact.extra.settle();
         Ok(contact)
     }
 
@@ -213,6 +223,28 @@ impl<'a> ContactRow<'a> {
     fn beginning(&self) -> String {
         String::from_utf8_lossy(self.raw).chars().take(200).collect()
     }
+}
+
+/// For all that several columns share, the cell that counts, and its column: the last that isn't blank, or else not empty.
+fn counting_cells<'a>(cells: &Cells<'_>, text: &'a str) -> Vec<Option<(usize, &'a str)>> {
+    let mut counting = vec![None; cells.header.shared()];
+    if !counting.is_empty() {
+        let spans = cells.ends.spans(text.as_bytes());
+        for (at, (column, span)) in cells.header.columns().iter().zip(spans).enumerate() {
+            if let Some(Shares { with, .. }) = &column.shares {
+                let cell = text.get(span.range()).unwrap_or_default();
+                let is_better = |(_, other): (usize, &str)| is_blank(other) && !cell.is_empty();
+                if !is_blank(cell) || counting[*with].map_or(!cell.is_empty(), is_better) {
+                    counting[*with] = Some((at, cell));
+                }
+            }
+        }
+    }
+    counting
+}
+
+fn is_blank(cell: &str) -> bool {
+    cell.trim_ascii().is_empty()
 }
 
 /// The JSON text of a cell.

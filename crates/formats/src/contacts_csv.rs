@@ -15,6 +15,10 @@ use crate::row::{DEFAULT_MAX_ROW_BYTES, Position};
 ///
 /// A byte-order mark, blank lines, and rows that repeat the header are passed over; CRLF ends a row as LF does.
 ///
+/// Of columns that have the same name, or are of the same field, the last cell that isn't blank counts. Another that isn't
+/// empty and says something else is kept in [`extra`](crate::Contact::extra), under the column's name and number, from 1, as
+/// in `email (column 3)`.
+///
 /// ```
 /// use backstory_formats::ContactsCsv;
 ///

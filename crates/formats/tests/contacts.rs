@@ -71,12 +71,49 @@ fn quoted_cells_hold_commas_quotes_and_newlines() {
 }
 
 #[test]
+fn of_columns_of_one_name_the_last_cell_with_something_in_it_counts_and_the_others_are_kept() {
+    for (export, email, extra) in [
+        ("email,email\na@b.c,\n", "a@b.c", &[][..]),
+        ("email,email\n,a@b.c\n", "a@b.c", &[]),
+        ("email,phone,Email\na,,a\n", "a", &[]),
+        ("email,phone,Email\na,,b\n", "b", &[("email (column 1)", "\"a\"")]),
+        ("email,email,email\na,b,a\n", "a", &[("email (column 2)", "\"b\"")]),
+        ("email,email\na, \n", "a", &[("email (column 2)", "\" \"")]),
+        ("email,first_name,,\na,,1,2\n", "a", &[("(column 3)", "\"1\""), ("", "\"2\"")]),
+        ("email,,\na,1,\n", "a", &[("", "\"1\"")]),
+        (
+            "email,total_inbound,x,total_inbound\na,5,6,?\n",
+            "a",
+            &[("total_inbound (column 2)", "\"5\""), ("x", "\"6\""), ("total_inbound", "\"?\"")],
+        ),
+        // A name that is taken already.
+        (
+            "x,x,x (column 1),email\n1,2,3,a\n",
+            "a",
+            &[("x (column 1) (column 1)", "\"1\""), ("x", "\"2\""), ("x (column 1)", "\"3\"")],
+        ),
+    ] {
+        let rows = csv(export.as_bytes());
+        let contact = rows[0].3.as_ref().unwrap();
+        assert_eq!(contact.email.as_deref(), Some(email), "{export}");
+        assert_eq!(contact.extra.iter().collect::<Vec<_>>(), extra, "{export}");
+        assert_eq!(rows, csv_chunks(ContactsCsv::new(), export.as_bytes().chunks(1)));
+    }
+    let rows = csv(b"email,total_inbound,total_inbound\na,5, \n");
+    assert_eq!(rows[0].3.as_ref().unwrap().total_inbound, Some(5));
+}
+
+#[test]
 fn very_many_unknown_columns_are_read_in_one_pass() {
     let header: String = (0..16_000).map(|column| format!(",c{column}")).collect();
     let row = ",x".repeat(16_000);
     let rows = csv(format!("email{header}\n{}", format!("a{row}\n").repeat(100)).as_bytes());
     assert_eq!(rows.len(), 100);
     assert!(rows.iter().all(|row| row.3.as_ref().unwrap().extra.len() == 16_000));
+    // Of which all have the same name.
+    let cells: String = (0..16_000).map(|cell| format!(",{cell}")).collect();
+    let same = csv(format!("email{}\n{}", ",x".repeat(16_000), format!("a{cells}\n").repeat(100)).as_bytes());
+    assert!(same.iter().all(|row| row.3.as_ref().unwrap().extra.len() == 16_000));
 }
 
 #[test]

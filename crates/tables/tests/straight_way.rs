@@ -106,7 +106,7 @@ proptest! {
             1 => prop::collection::vec(cell(), 6).prop_map(|cells| cells.join(",")),
             3 => "[a-z]{1,20}@x,[0-9]{0,9},,(true|false)?,(\"[a-zé,]{0,20}\"|[a-z]{0,70}),\\+1[0-9]{3}",
         ], 1..80),
-        last in prop::sample::select(vec!["email", "phone", "y"]),
+        last in prop::sample::select(vec!["email", "phone", "y", "x"]),
         size in prop_oneof![Just(usize::MAX), 30_usize..3_000],
     ) {
         let export = format!("email,total_inbound,x,from_cc,first_name,{last}\n{}\n", rows.join("\n"));
