@@ -104,6 +104,27 @@ struct ContinuedJson {
 }
 
 impl ContinuedJson {
+    fn feed(&mut self, chunk: &[u8], rows: &mut VecDeque<Decoded<Contact<'static>>>) {
+        let first = rows.len();
+        let mut found = self.json.feed(chunk);
+        while let Some(row) = found.next() {
+            self.fed.record = row.position().record;
+            rows.push_back((row.position(), row.contact().map(Contact::into_owned)));
+        }
+        for (position, _) in rows.iter_mut().skip(first) {
+            *position = self.within_fragment(*position);
+        }
+        self.fed.byte += chunk.len() as u64;
+        self.fed.line += chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
+    }
+
+    /// What is around the list may go on in the next fragment, but no record does.
+    fn end_fragment(&mut self, rows: &mut VecDeque<Decoded<Contact<'static>>>) {
+        self.json.end_fragment();
+        self.feed(b"", rows);
+        self.base = self.fed;
+    }
+
     fn within_fragment(&self, position: Position) -> Position {
         Position {
             record: position.record.saturating_sub(self.base.record),
@@ -133,19 +154,7 @@ impl Records for Contacts {
                     rows.push_back((row.position(), row.contact().map(Contact::into_owned)));
                 }
             }
-            ContactsFormatDecoder::Json(continued) => {
-                let first = rows.len();
-                let mut found = continued.json.feed(chunk);
-                while let Some(row) = found.next() {
-                    continued.fed.record = row.position().record;
-                    rows.push_back((row.position(), row.contact().map(Contact::into_owned)));
-                }
-                for (position, _) in rows.iter_mut().skip(first) {
-                    *position = continued.within_fragment(*position);
-                }
-                continued.fed.byte += chunk.len() as u64;
-                continued.fed.line += chunk.iter().filter(|byte| **byte == b'\n').count() as u64;
-            }
+            ContactsFormatDecoder::Json(continued) => continued.feed(chunk, rows),
         }
     }
 
@@ -179,7 +188,7 @@ impl Records for Contacts {
                     None => next,
                 };
             }
-            ContactsFormatDecoder::Json(continued) => continued.base = continued.fed,
+            ContactsFormatDecoder::Json(continued) => continued.end_fragment(rows),
         }
     }
 }

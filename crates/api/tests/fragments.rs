@@ -229,7 +229,13 @@ async fn contacts_are_read_over_fragments_in_every_form() {
         &["[{\"email\":\"a\"},\n{\"email\":\"b\"},\n", "{\"email\":\"c\"},\n", "{\"email\":\"d\"}\n]\n"];
     const LISTS: &[&str] =
         &["[{\"email\":\"a\"},{\"email\":\"b\"}]", "[{\"email\":\"c\"}]", "[{\"email\":\"d\"}]"];
-    for (format, parts) in [("CSV", REPEATED), ("CSV", ONCE), ("JSON", LIST), ("JSON", LISTS)] {
+    const AROUND: &[&str] = &[
+        "{\"data\":[{\"email\":\"a\"},{\"email\":\"b\"},",
+        "{\"email\":\"c\"}",
+        ",{\"email\":\"d\"}],\"total\":4}",
+    ];
+    let forms = [("CSV", REPEATED), ("CSV", ONCE), ("JSON", LIST), ("JSON", LISTS), ("JSON", AROUND)];
+    for (format, parts) in forms {
         let service = service(of("3", format), 0, parts);
         let job: ExportJob<Contacts> = client(&service).contacts().job("5");
         check_resumption(&job, email, &["a", "b", "c", "d"]).await;
@@ -242,15 +248,18 @@ async fn contacts_are_read_over_fragments_in_every_form() {
 
 #[tokio::test(start_paused = true)]
 async fn positions_count_within_the_fragment() {
-    let list = &["[{\"email\":\"a\"},\n", "{\"email\":\"b\"},\n{\"email\":\"c\"}]"];
-    let service = service(of("2", "JSON"), 0, list);
-    let mut records = client(&service).contacts().job("5").result().fragments().await.unwrap().records();
-    let mut positions = Vec::new();
-    while records.next().await.is_some() {
-        let at = records.position();
-        positions.push((at.fragment, at.record, at.line, at.byte));
+    const LIST: &[&str] = &["[{\"email\":\"a\"},\n", "{\"email\":\"b\"},\n{\"email\":\"c\"}]"];
+    const AROUND: &[&str] = &["{\"x\":[{\"email\":\"a\"},\n", "{\"email\":\"b\"},\n{\"email\":\"c\"}]}"];
+    for (list, first) in [(LIST, 1), (AROUND, 6)] {
+        let service = service(of("2", "JSON"), 0, list);
+        let mut records = client(&service).contacts().job("5").result().fragments().await.unwrap().records();
+        let mut positions = Vec::new();
+        while records.next().await.is_some() {
+            let at = records.position();
+            positions.push((at.fragment, at.record, at.line, at.byte));
+        }
+        assert_eq!(positions, [(0, 1, 1, first), (1, 1, 1, 0), (1, 2, 2, 15)]);
     }
-    assert_eq!(positions, [(0, 1, 1, 1), (1, 1, 1, 0), (1, 2, 2, 15)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,13 +83,17 @@ pub(crate) fn examine(beginning: &[u8]) -> Recognised {
 fn holds_json_contact(beginning: &[u8]) -> bool {
     let is_contact = |row: &ContactRow<'_>| row.contact().is_ok();
     let mut json = ContactsJson::new();
-    let mut rows = json.feed(beginning);
-    for _ in 0..ROWS {
-        match rows.next() {
-            Some(row) if is_contact(&row) => return true,
-            Some(_) => {}
-            None => break,
+    for part in [beginning, b""] {
+        let mut rows = json.feed(part);
+        for _ in 0..ROWS {
+            match rows.next() {
+                Some(row) if is_contact(&row) => return true,
+                Some(_) => {}
+                None => break,
+            }
         }
+        // Here the beginning ends, and an object that is still open may be around contacts.
+        json.end_fragment();
     }
     json.finish().is_some_and(|row| is_contact(&row))
 }

@@ -33,6 +33,8 @@ pub(crate) enum Content<'a> {
     Json,
     /// The row stands where the header should be, and isn't one.
     NoHeader,
+    /// It stands behind the list of contacts in the object around it, and belies that it is one.
+    BehindList,
     /// The row, or the list around it, isn't closed where the file ends.
     Cut,
     /// The row is longer than this many bytes; only its beginning was kept.
@@ -107,6 +109,11 @@ impl<'a> ContactRow<'a> {
                     "none of the columns of a contact is in the header; it begins with {}",
                     self.beginning()
                 ),
+            )),
+            Content::BehindList => Err(self.error(
+                ErrorKind::NotARecord,
+                "behind its list of contacts, an object has a field of a contact or another list of objects, so that it isn't sure what \
+                 the list was",
             )),
             Content::Cut => Err(self.error(
                 ErrorKind::Unterminated,

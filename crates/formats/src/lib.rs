@@ -53,6 +53,7 @@ mod extra;
 mod generated;
 mod json;
 mod json_lines;
+mod json_outline;
 mod pull;
 mod pull_columns;
 mod pull_record;

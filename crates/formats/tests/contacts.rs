@@ -107,12 +107,12 @@ fn of_columns_of_one_name_the_last_cell_with_something_in_it_counts_and_the_othe
 fn very_many_unknown_columns_are_read_in_one_pass() {
     let header: String = (0..16_000).map(|column| format!(",c{column}")).collect();
     let row = ",x".repeat(16_000);
-    let rows = csv(format!("email{header}\n{}", format!("a{row}\n").repeat(100)).as_bytes());
-    assert_eq!(rows.len(), 100);
+    let rows = csv(format!("email{header}\n{}", format!("a{row}\n").repeat(40)).as_bytes());
+    assert_eq!(rows.len(), 40);
     assert!(rows.iter().all(|row| row.3.as_ref().unwrap().extra.len() == 16_000));
     // Of which all have the same name.
     let cells: String = (0..16_000).map(|cell| format!(",{cell}")).collect();
-    let same = csv(format!("email{}\n{}", ",x".repeat(16_000), format!("a{cells}\n").repeat(100)).as_bytes());
+    let same = csv(format!("email{}\n{}", ",x".repeat(16_000), format!("a{cells}\n").repeat(40)).as_bytes());
     assert!(same.iter().all(|row| row.3.as_ref().unwrap().extra.len() == 16_000));
 }
 
@@ -203,6 +203,97 @@ fn every_likely_wrapping_of_json_contacts_gives_the_same_contacts() {
         assert_eq!(rows[1].3.as_ref().unwrap().extra.get("x"), Some(r#"[{"y":"]"}]"#));
         assert_eq!(rows[1].2, br#"{"email":"b","x":[{"y":"]"}]}"#);
     }
+}
+
+#[test]
+fn an_object_with_a_field_of_a_contact_is_a_contact_whatever_lists_it_holds() {
+    let (accounts, email) = (r#""accounts":[{"country":"US"}]"#, r#""email":"a""#);
+    for (first, second) in [(accounts, email), (email, accounts)] {
+        let contact = format!("{{{first},{second},\"x\":[[{{}}]],\"y\":[{{\"phone\":\"1\"}}]}}");
+        for export in [contact.clone(), format!("{contact}\n{contact}\n"), format!("[{contact},{contact}]")] {
+            for row in json(&export) {
+                let contact = row.3.unwrap();
+                assert_eq!(
+                    (contact.email.as_deref(), contact.country.as_deref()),
+                    (Some("a"), None),
+                    "{export}"
+                );
+                assert_eq!(contact.extra.get("accounts"), Some(r#"[{"country":"US"}]"#));
+                assert_eq!(contact.extra.len(), 3);
+            }
+        }
+    }
+    // Neither what stands in a text or further inside, nor a value, is a field of it.
+    let around = r#"{"x":"email","m":{"email":"n"},"y":"\"email\":","data":[{"email":"a"}],"z":["phone"]}"#;
+    assert_eq!(emails(&json(around)), [Some("a")]);
+    // A key may be written with escapes.
+    let escaped = json(r#"{"x":[{"country":"US"}],"\u0065mail":"a"}"#);
+    assert_eq!(emails(&escaped), [Some("a")]);
+    // Behind a contact that stands by itself, no object is around others.
+    let lines = json(
+        "{\"email\":\"a\"}\n{\"id\":7,\"accounts\":[{\"country\":\"US\"}]}\n{\"id\":8,\"accounts\":[]}\n",
+    );
+    let kinds: Vec<_> = lines.iter().map(|row| row.3.as_ref().err().map(|error| error.0)).collect();
+    assert_eq!(kinds, [None, Some(ErrorKind::NotARecord), Some(ErrorKind::NotARecord)]);
+    // What isn't JSON isn't taken for a list of contacts either.
+    let broken = json(r#"{"x":[{"country":"US"}],"email":"a" "phone"}"#);
+    assert_eq!((broken.len(), broken[0].3.as_ref().unwrap_err().0), (1, ErrorKind::InvalidJson));
+}
+
+#[test]
+fn an_object_around_two_lists_of_objects_is_refused() {
+    for export in [
+        r#"{"data":[{"email":"a"}],"more":[{"email":"b"}]}"#,
+        r#"{"data":[{"email":"a"}],"none":[],"more":[null,{"email":"b"}]}"#,
+    ] {
+        let rows = json(export);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].2, export.as_bytes());
+        assert_eq!(rows[0].3.as_ref().unwrap_err().0, ErrorKind::NotARecord);
+    }
+}
+
+#[test]
+fn what_belies_a_long_list_of_contacts_is_a_bad_row_of_its_own() {
+    // Too long to be looked at whole before its list is read.
+    let list = vec![r#"{"country":"US"}"#; 100].join(",");
+    for (tail, is_bad) in [
+        (r#","total":100,"meta":{"email":"m","x":[{"email":"n"}]}}"#, false),
+        (r#","total":100,"email":"a"}"#, true),
+        (r#","more":[{"email":"b"}]}"#, true),
+    ] {
+        let export = format!("{{\"data\":[{list}]{tail}{{\"email\":\"next\"}}");
+        for size in [1, 50, 10_000] {
+            let mut rows =
+                json_chunks(ContactsJson::new().with_max_row_bytes(200), export.as_bytes().chunks(size));
+            assert_eq!(rows.pop().unwrap().3.unwrap().email.as_deref(), Some("next"));
+            if is_bad {
+                let (position, _, raw, contact, end) = rows.pop().unwrap();
+                let start = export.len() - tail.len() - r#"{"email":"next"}"#.len();
+                assert_eq!((position.record, position.byte), (101, start as u64));
+                assert_eq!((&raw[..], end), (tail.as_bytes(), (start + tail.len()) as u64));
+                let (kind, message) = contact.unwrap_err();
+                assert_eq!(kind, ErrorKind::NotARecord);
+                assert!(message.contains("behind its list of contacts"), "{message}");
+            }
+            assert_eq!(rows.len(), 100);
+            assert!(rows.iter().all(|row| row.3.as_ref().unwrap().country.as_deref() == Some("US")));
+        }
+    }
+}
+
+#[test]
+fn a_list_of_contacts_that_goes_through_fragments_gives_each_its_own() {
+    let mut json = ContactsJson::new();
+    assert!(json.feed(b"{\"data\":[{\"email\":\"a\"},").next().is_none());
+    json.end_fragment();
+    assert_eq!(json.feed(b"").next().unwrap().contact().unwrap().email.as_deref(), Some("a"));
+    assert_eq!(json.feed(b"{\"email\":\"b\"}").next().unwrap().position().byte, 23);
+    assert!(json.feed(b"]}").next().is_none());
+    assert!(json.finish().is_none());
+    // Where no object is open there is nothing to be said.
+    json.end_fragment();
+    assert!(json.feed(b"{\"email\":\"c\"}").next().is_some());
 }
 
 #[test]
@@ -330,7 +421,10 @@ proptest! {
 
     #[test]
     fn any_chunking_of_json_gives_the_same_rows(
-        body in "(\u{feff})?(\\[|\\{\"data\": *\\[)?(\\{(\"email\":\"[a-z\\\\\"é]{0,5}\")?(,\"x\":\\[?[0-9]\\]?)?\\}[,\n ]?){0,5}(\\]\\}?)?",
+        body in prop_oneof![
+            "(\u{feff})?(\\[|\\{\"data\": *\\[)?(\\{(\"email\":\"[a-z\\\\\"é]{0,5}\")?(,\"x\":\\[?[0-9]\\]?)?\\}[,\n ]?){0,5}(\\]\\}?)?",
+            "((\\{|,|)\"(data|email|x|\\\\u0065mail)\":(\\[(7,|null,)?(\\{(\"email\":\"a\")?\\},?){0,3}\\]|\"[a\\[]\")\\}?\n?){0,6}",
+        ],
         junk in prop::collection::vec(any::<u8>(), 0..4),
         sizes in prop::collection::vec(1_usize..9, 1..12),
         bound in prop_oneof![Just(1_usize << 20), 4_usize..40],
