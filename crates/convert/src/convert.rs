@@ -128,6 +128,9 @@ impl ConvertOptions {
 
     fn apply(&self, input: &Input) -> Conversion {
         let mut conversion = input.conversion();
+        if input.is_list {
+            conversion = conversion.with_bare_rows();
+        }
         if let Some(threads) = self.threads {
             conversion = conversion.with_threads(threads);
         }

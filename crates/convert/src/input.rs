@@ -10,6 +10,7 @@ use backstory_tables::{Conversion, Origin, Resource, SourceFormat, decompressed}
 use jiff::Timestamp;
 
 use crate::error::{Error, ErrorKind};
+use crate::list_lines::ListLines;
 use crate::recognise::{Recognised, examine, first_byte};
 
 /// How much of an input is looked at, at first and at most: a first row that isn't whole says nothing.
@@ -85,8 +86,11 @@ impl Source {
         let found =
             settle(resource, recognised, &file_name, &beginning).ok_or_else(|| unrecognised(&name))?;
         let (resource, format) = found;
-        let reader = Box::new(Cursor::new(beginning).chain(reader));
-        Ok(Input { name, file_name, resource, format, bytes, read, at, reader })
+        let is_list = resource == Resource::Activities && first_byte(&beginning) == Some(b'[');
+        let reader = Cursor::new(beginning).chain(reader);
+        let reader: Box<dyn Read + Send> =
+            if is_list { Box::new(ListLines::new(reader)) } else { Box::new(reader) };
+        Ok(Input { name, file_name, resource, format, is_list, bytes, read, at, reader })
     }
 }
 
@@ -112,7 +116,10 @@ fn look(reader: &mut impl Read) -> io::Result<(Vec<u8>, Recognised)> {
         // Of a row that goes on, nothing is known, and it would look like a cut one.
         let whole = if ended { beginning.len() } else { whole_rows(&beginning) };
         let recognised = examine(&beginning[..whole]);
-        if ended || len >= LAST_LOOK || matches!(recognised, Recognised::Surely(..)) {
+        if ended
+            || len >= LAST_LOOK
+            || matches!(recognised, Recognised::Surely(..) | Recognised::ActivityList)
+        {
             return Ok((beginning, recognised));
         }
         len *= 4;
@@ -143,17 +150,21 @@ fn settle(
         (Some(Resource::Activities), _) => return Some(activities),
         (Some(Resource::Contacts), _) => return Some(contacts()),
         (_, Recognised::Surely(resource, format)) => return Some((resource, format)),
+        (_, Recognised::ActivityList) => return Some(activities),
         _ => {}
     }
     let name = plain_name(file_name).to_ascii_lowercase();
     if name.ends_with(".jsonl") || name.ends_with(".ndjson") {
         return Some(activities);
     }
-    if name.ends_with(".csv") || name.ends_with(".json") || name.starts_with("contacts") {
+    if name.ends_with(".csv") || name.starts_with("contacts") {
         return Some(contacts());
     }
     if name.starts_with("activities") {
         return Some(activities);
+    }
+    if name.ends_with(".json") {
+        return Some(contacts());
     }
     match (recognised, first_byte(beginning)) {
         (Recognised::Perhaps(resource, format), _) => Some((resource, format)),
@@ -179,6 +190,8 @@ pub struct Input {
     pub(crate) file_name: String,
     pub(crate) resource: Resource,
     pub(crate) format: SourceFormat,
+    /// It was a list, of which lines have been made.
+    pub(crate) is_list: bool,
     bytes: Option<u64>,
     read: Arc<AtomicU64>,
     at: Timestamp,
@@ -217,7 +230,7 @@ impl Input {
     }
 }
 
-/// The decompressed bytes, from the first.
+/// The decompressed bytes, from the first. Of a list of activities, its lines.
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.reader.read(buffer)

@@ -1,5 +1,5 @@
-//! Converts exports that are already on disk, offline: JSON Lines of activities, CSV or JSON of contacts, plain or
-//! compressed, to Parquet, CSV, JSON Lines or Arrow files.
+//! Converts exports that are already on disk, offline: JSON Lines or JSON lists of activities, CSV or JSON of contacts, plain
+//! or compressed, to Parquet, CSV, JSON Lines or Arrow files.
 //!
 //! A [`Plan`] looks at the beginning of each [`Source`] to find out what it is, says which files it will become, and refuses
 //! what can't go well: two inputs that would become one file, or an output that is an input. Then each of its
@@ -39,6 +39,7 @@
 mod convert;
 mod error;
 mod input;
+mod list_lines;
 mod paths;
 mod plan;
 mod recognise;

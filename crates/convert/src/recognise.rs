@@ -1,7 +1,9 @@
 //! What an export is of, told by its first records or its header.
 
-use backstory_formats::{ContactRow, ContactsCsv, ContactsJson, ErrorKind, JsonLines};
+use backstory_formats::{ActivityRow, ContactRow, ContactsCsv, ContactsJson, ErrorKind, JsonLines};
 use backstory_tables::{Resource, SourceFormat};
+
+use crate::list_lines::lines_of;
 
 /// How many rows are looked at: the first may be bad.
 const ROWS: usize = 100;
@@ -10,12 +12,15 @@ const ROWS: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Recognised {
     Surely(Resource, SourceFormat),
+    /// A JSON list of activities, which has to be made into lines.
+    ActivityList,
     /// A name may know better.
     Perhaps(Resource, SourceFormat),
     Not,
 }
 
-/// Tells from the beginning of an export what it is, or `None` when nothing in it is an activity or a contact.
+/// Tells from the beginning of an export what it is, or `None` when nothing in it is an activity or a contact. A list of
+/// activities is in none of the forms that there are, either; [`Source::open`](crate::Source::open) makes lines of it.
 ///
 /// The two have no field in common (contract (e.1), (d.3)), so one whole row is enough. The beginning should hold at least
 /// that; what stands behind its last whole row is not looked at.
@@ -35,7 +40,7 @@ pub fn recognise(beginning: &[u8]) -> Option<(Resource, SourceFormat)> {
         Recognised::Surely(resource, format) | Recognised::Perhaps(resource, format) => {
             Some((resource, format))
         }
-        Recognised::Not => None,
+        Recognised::ActivityList | Recognised::Not => None,
     }
 }
 
@@ -43,27 +48,21 @@ pub(crate) fn examine(beginning: &[u8]) -> Recognised {
     let json = Recognised::Surely(Resource::Contacts, SourceFormat::Json);
     match first_byte(beginning) {
         Some(b'{') => {
-            let mut broken = false;
-            let mut lines = JsonLines::new();
-            let mut rows = lines.feed(beginning);
-            for _ in 0..ROWS {
-                let Some(row) = rows.next() else { break };
-                match row.activity() {
-                    Ok(_) => return Recognised::Surely(Resource::Activities, SourceFormat::JsonLines),
-                    Err(error) => broken |= error.kind() != ErrorKind::NotARecord,
-                }
-            }
-            match lines.finish().map(|row| row.activity()) {
-                Some(Ok(_)) => return Recognised::Surely(Resource::Activities, SourceFormat::JsonLines),
-                Some(Err(error)) => broken |= error.kind() != ErrorKind::NotARecord,
-                None => {}
+            let activities = look_for_activities(beginning);
+            if activities == Activities::Found {
+                return Recognised::Surely(Resource::Activities, SourceFormat::JsonLines);
             }
             match holds_json_contact(beginning) {
                 // The participants of a broken activity look like contacts, too.
-                true if broken => Recognised::Perhaps(Resource::Contacts, SourceFormat::Json),
+                true if activities == Activities::Broken => {
+                    Recognised::Perhaps(Resource::Contacts, SourceFormat::Json)
+                }
                 true => json,
                 false => Recognised::Not,
             }
+        }
+        Some(b'[') if look_for_activities(&lines_of(beginning)) == Activities::Found => {
+            Recognised::ActivityList
         }
         Some(b'[') if holds_json_contact(beginning) => json,
         Some(b'[' | b'<') | None => Recognised::Not,
@@ -78,6 +77,40 @@ pub(crate) fn examine(beginning: &[u8]) -> Recognised {
             }
         }
     }
+}
+
+/// What lines hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Activities {
+    Found,
+    /// None, but something that can't be read and might be one.
+    Broken,
+    None,
+}
+
+fn look_for_activities(lines: &[u8]) -> Activities {
+    let mut found = Activities::None;
+    let mut look_at = |row: &ActivityRow<'_>| {
+        match row.activity() {
+            Ok(_) => found = Activities::Found,
+            Err(error) if error.kind() != ErrorKind::NotARecord => found = Activities::Broken,
+            Err(_) => {}
+        }
+        found == Activities::Found
+    };
+    let mut splitter = JsonLines::new();
+    let mut rows = splitter.feed(lines);
+    for _ in 0..ROWS {
+        match rows.next() {
+            Some(row) if look_at(&row) => return Activities::Found,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    if let Some(row) = splitter.finish() {
+        look_at(&row);
+    }
+    found
 }
 
 fn holds_json_contact(beginning: &[u8]) -> bool {

@@ -130,6 +130,14 @@ fn the_resource_comes_from_the_rows_before_the_name_and_from_the_name_before_not
         ("no-ending.zst", &zstandard, Some(Resource::Contacts)),
         ("plain.bin", &zstandard, Some(Resource::Contacts)),
         ("wrapped.json", b"{\"data\":[{\"email\":\"a\"}]}", Some(Resource::Contacts)),
+        ("list.json", b"[{\"uid\":\"a\"}]", Some(Resource::Activities)),
+        (
+            "contacts.json",
+            b" [\n{\"uid\":\"a\",\"participants\":[{\"email\":\"a\"}]}]",
+            Some(Resource::Activities),
+        ),
+        ("activities.json", b"[]", Some(Resource::Activities)),
+        ("march.json", b"[]", Some(Resource::Contacts)),
         ("empty.jsonl", b"", Some(Resource::Activities)),
         ("empty.csv", b"", Some(Resource::Contacts)),
         ("contacts_17", b"", Some(Resource::Contacts)),
@@ -144,6 +152,47 @@ fn the_resource_comes_from_the_rows_before_the_name_and_from_the_name_before_not
     }
     let said = Source::file(folder.path("words.txt")).open(Some(Resource::Contacts)).unwrap();
     assert_eq!(said.resource(), Resource::Contacts);
+}
+
+#[test]
+fn a_list_of_activities_becomes_what_their_lines_would() {
+    let folder = Folder::new();
+    let lines = ACTIVITIES.lines().collect::<Vec<_>>();
+    let pretty =
+        format!("\u{feff}[\r\n  {},\n  {}\n]\n", lines[0].replace(",\"type\"", " ,\n\n \"type\""), lines[1]);
+    let dense = format!("[{}]", lines.join(","));
+    let expected = convert(
+        &[&folder.with("in/lines.jsonl", ACTIVITIES)],
+        OutputFormat::JsonLines,
+        &Target::File(folder.path("expected")),
+    );
+    assert_eq!(expected.unwrap()[0].summary.participants, 2);
+    let expected = fs::read_to_string(folder.path("expected")).unwrap();
+    for (name, content) in [("a.json", &pretty), ("b", &dense)] {
+        let input = folder.with(&format!("in/{name}"), content);
+        for said in [None, Some(Resource::Activities)] {
+            // Lines are made of it whatever it becomes.
+            let parquet = convert(&[&input], OutputFormat::Parquet, &Target::Folder(folder.path("out")));
+            assert_eq!(parquet.unwrap()[0].summary.participants, 2);
+            let target = Target::File(folder.path("found"));
+            let output = Output::new(OutputFormat::JsonLines);
+            let plan = Plan::new(vec![Source::file(&input)], said, &output, &target).unwrap();
+            for planned in plan.into_conversions() {
+                assert_eq!(planned.run(&ConvertOptions::new()).unwrap().summary.rows, 2);
+            }
+            let found = fs::read_to_string(folder.path("found")).unwrap();
+            assert_eq!(found.replace(" ,   ", ","), expected, "{name}");
+        }
+    }
+    // A bad one is told by its place in the file.
+    let input = folder.with("in/bad.json", "[{\"uid\":\"a\"},\n {\"uid\":7 7},\n{\"uid\":\"b\"}]");
+    let options = ConvertOptions::new().with_bad_rows(QUARANTINE);
+    let target = Target::Folder(folder.path("out"));
+    let converted =
+        convert_with(&options, &[&input], &Output::new(OutputFormat::JsonLines), &target).unwrap();
+    assert_eq!((converted[0].summary.rows, converted[0].summary.bad_rows), (2, 1));
+    let quarantine = fs::read_to_string(&converted[0].files[1].path).unwrap();
+    assert!(quarantine.contains(r#"{\"uid\":7 7}"#) && quarantine.contains("at byte 24"), "{quarantine}");
 }
 
 #[test]
@@ -226,6 +275,10 @@ fn a_file_that_is_no_whole_export_becomes_nothing() {
         ("page", b"<!doctype html><p>", ErrorKind::SuspectFile),
         ("refusal.jsonl", b"{\"error\":\"NotFoundException\",\"message\":\"x\"}\n", ErrorKind::SuspectFile),
         ("cut.jsonl", &ACTIVITIES.as_bytes()[..ACTIVITIES.len() - 9], ErrorKind::SuspectFile),
+        ("cut.json", b"[{\"uid\":\"a\"},{\"uid\":\"b\"", ErrorKind::SuspectFile),
+        ("cut-between.json", b"[{\"uid\":\"a\"},\n", ErrorKind::SuspectFile),
+        ("cut-behind.json", b"[{\"uid\":\"a\"}", ErrorKind::SuspectFile),
+        ("cut-in-text.json", b"[{\"uid\":\"a\"},\"", ErrorKind::SuspectFile),
         ("cut.csv", b"first_name,email\nRin", ErrorKind::SuspectFile),
         ("cut.jsonl.gz", &whole[..whole.len() - 9], ErrorKind::Read),
     ] {

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use crate::error::Error;
-use crate::resource::SourceFormat;
 
 /// Copies the bytes of a delivery once it is known of each row whether it is good.
 ///
@@ -11,7 +10,8 @@ use crate::resource::SourceFormat;
 /// isn't decided yet is held: less than a row and a chunk.
 pub(crate) struct CheckedCopy<W> {
     writer: W,
-    format: SourceFormat,
+    /// Each good row goes to a line of its own, and nothing else is copied.
+    bare_rows: bool,
     max_held: usize,
     /// Bytes that have been read but not copied, and where the first of them stands in the file.
     held: Vec<u8>,
@@ -25,11 +25,11 @@ pub(crate) struct CheckedCopy<W> {
 }
 
 impl<W: Write> CheckedCopy<W> {
-    pub(crate) fn new(writer: W, format: SourceFormat, max_row_bytes: usize) -> Self {
+    pub(crate) fn new(writer: W, bare_rows: bool, max_row_bytes: usize) -> Self {
         let (held, bad) = (Vec::new(), Vec::new());
         Self {
             writer,
-            format,
+            bare_rows,
             max_held: max_row_bytes,
             held,
             held_at: 0,
@@ -42,7 +42,7 @@ impl<W: Write> CheckedCopy<W> {
     /// A good row ended at this byte of the file.
     pub(crate) fn good(&mut self, end: u64, raw: &[u8]) -> Result<(), Error> {
         self.decided = end;
-        if self.format == SourceFormat::Json {
+        if self.bare_rows {
             // Between the tokens of JSON a line end is mere space, and inside a text there is none.
             let mut line: Vec<u8> =
                 raw.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect();
@@ -62,7 +62,7 @@ impl<W: Write> CheckedCopy<W> {
 
     /// All rows that end in the chunk have been decided.
     pub(crate) fn chunk(&mut self, chunk: &[u8]) -> Result<(), Error> {
-        if self.format == SourceFormat::Json {
+        if self.bare_rows {
             return Ok(());
         }
         self.held.extend_from_slice(chunk);
@@ -102,7 +102,7 @@ impl<W: Write> CheckedCopy<W> {
 
     /// The last row, too, has been decided.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
-        if self.format != SourceFormat::Json {
+        if !self.bare_rows {
             self.settle(u64::MAX)?;
         }
         self.writer.flush().map_err(failed)

@@ -79,6 +79,7 @@ pub struct Conversion {
     pub(crate) cancelled: Option<Arc<AtomicBool>>,
     pub(crate) threads: NonZeroUsize,
     pub(crate) metadata_at_end: Option<AtEnd>,
+    bare_rows: bool,
 }
 
 impl fmt::Debug for Conversion {
@@ -106,6 +107,7 @@ impl Conversion {
             cancelled: None,
             threads: thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(TWO)),
             metadata_at_end: None,
+            bare_rows: false,
         }
     }
 
@@ -151,6 +153,14 @@ impl Conversion {
     #[must_use]
     pub fn with_threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = threads;
+        self
+    }
+
+    /// Copies the rows alone, each on a line, where the delivery would be [copied](Self::copy_checked) byte for byte: for one
+    /// that has been made into lines on its way, so that what is between them isn't as it was delivered anyway.
+    #[must_use]
+    pub fn with_bare_rows(mut self) -> Self {
+        self.bare_rows = true;
         self
     }
 
@@ -359,7 +369,8 @@ impl Conversion {
         Ok(run.finish())
     }
 
-    /// Copies the delivery as it is, once each row has been decoded: the good rows byte for byte, without the bad ones.
+    /// Copies the delivery as it is, once each row has been decoded: the good rows byte for byte, without the bad ones,
+    /// unless only [bare rows](Self::with_bare_rows) are wanted.
     ///
     /// Contacts delivered as JSON have no lines to copy (contract (j.23)); they become JSON Lines, one contact a line.
     ///
@@ -371,7 +382,8 @@ impl Conversion {
         writer: impl Write,
         bad_rows: &mut BadRows,
     ) -> Result<Summary, Error> {
-        let mut copy = CheckedCopy::new(writer, self.format, self.max_row_bytes);
+        let bare_rows = self.bare_rows || self.format == SourceFormat::Json;
+        let mut copy = CheckedCopy::new(writer, bare_rows, self.max_row_bytes);
         let mut run = Run::new(self, bad_rows);
         run.rows(reader, |run, item| match item {
             Item::Activity(row) => match row.activity() {
