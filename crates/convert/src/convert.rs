@@ -11,6 +11,7 @@ use backstory_destination::Landing;
 use backstory_tables::{BadRows, Conversion, Output, Summary};
 
 use crate::error::Error;
+use crate::folders::MadeFolders;
 use crate::input::Input;
 use crate::paths::OutputPaths;
 
@@ -95,7 +96,7 @@ impl ConvertOptions {
         writers: Vec<W>,
         quarantine: &Path,
     ) -> Result<Converted, Error> {
-        let quarantine = SharedLanding::later(quarantine);
+        let quarantine = SharedLanding::later(quarantine, &Arc::default());
         let summary = self.write(input, output, writers, &quarantine)?;
         let apart = land_quarantine(&quarantine, summary.bad_rows)?;
         Ok(Converted { summary, files: apart.into_iter().collect() })
@@ -189,9 +190,10 @@ pub(crate) fn convert(
     paths: &OutputPaths,
     options: &ConvertOptions,
 ) -> Result<Converted, Error> {
+    let folders = Arc::default();
     let landings: Vec<SharedLanding> =
-        paths.tables().map(|(_, path)| SharedLanding::begin(path)).collect::<Result<_, _>>()?;
-    let quarantine = SharedLanding::later(paths.quarantine());
+        paths.tables().map(|(_, path)| SharedLanding::begin(path, &folders)).collect::<Result<_, _>>()?;
+    let quarantine = SharedLanding::later(paths.quarantine(), &folders);
     let summary = options.write(input, output, landings.clone(), &quarantine)?;
 
     // Whatever may fail fails before the first file has its name.
@@ -231,21 +233,24 @@ fn land_quarantine(quarantine: &SharedLanding, rows: u64) -> Result<Option<Conve
 struct SharedLanding {
     path: PathBuf,
     landing: Arc<Mutex<Option<Landing>>>,
+    /// Those of the whole conversion. They go after the last file.
+    folders: Arc<MadeFolders>,
 }
 
 impl SharedLanding {
     /// A file that is begun when it is known to be needed.
-    fn later(path: &Path) -> Self {
-        Self { path: path.to_owned(), landing: Arc::default() }
+    fn later(path: &Path, folders: &Arc<MadeFolders>) -> Self {
+        Self { path: path.to_owned(), landing: Arc::default(), folders: Arc::clone(folders) }
     }
 
-    fn begin(path: &Path) -> Result<Self, Error> {
-        let shared = Self::later(path);
+    fn begin(path: &Path, folders: &Arc<MadeFolders>) -> Result<Self, Error> {
+        let shared = Self::later(path, folders);
         shared.open().map_err(|error| Error::write(path, error))?;
         Ok(shared)
     }
 
     fn open(&self) -> io::Result<()> {
+        self.folders.note_missing(&self.path);
         *self.lock() = Some(Landing::begin(&self.path)?);
         Ok(())
     }
@@ -258,6 +263,7 @@ impl SharedLanding {
     fn commit(&self, table: &'static str, rows: u64) -> Result<Option<ConvertedFile>, Error> {
         let Some(landing) = self.lock().take() else { return Ok(None) };
         let landed = landing.commit().map_err(|error| Error::write(&self.path, error))?;
+        self.folders.keep();
         let (path, bytes, sha256) = (self.path.clone(), landed.bytes, landed.sha256);
         Ok(Some(ConvertedFile { table, path, rows, bytes, sha256 }))
     }

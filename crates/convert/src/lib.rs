@@ -38,6 +38,7 @@
 
 mod convert;
 mod error;
+mod folders;
 mod input;
 mod list_lines;
 mod paths;

@@ -294,6 +294,24 @@ fn a_file_that_is_no_whole_export_becomes_nothing() {
 }
 
 #[test]
+fn a_failure_takes_the_folders_away_that_it_made_and_no_others() {
+    let folder = Folder::new();
+    let cut = folder.with("in/cut.jsonl", "bad\n{\"uid\":\"a");
+    fs::create_dir_all(folder.path("there/activities")).unwrap();
+    let options = ConvertOptions::new().with_bad_rows(QUARANTINE);
+    let output = Output::new(OutputFormat::Csv);
+    for (out, made) in [("new/er", "new"), ("there", "there/participants")] {
+        let target = Target::Folder(folder.path(out));
+        convert_with(&options, &[&cut], &output, &target).unwrap_err();
+        assert!(!folder.path(made).exists(), "{out}");
+    }
+    assert!(folder.path("there/activities").exists());
+    let target = Target::File(folder.path("new/er/a.parquet"));
+    convert(&[&cut], OutputFormat::Parquet, &target).unwrap_err();
+    assert!(!folder.path("new").exists());
+}
+
+#[test]
 fn an_output_that_can_not_be_written_is_named() {
     let folder = Folder::new();
     let input = folder.with("a.jsonl", ACTIVITIES);
