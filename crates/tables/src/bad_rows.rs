@@ -15,8 +15,8 @@ type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Write + Send>> + Send>;
 /// What becomes of bad rows. One may serve many deliveries; it counts over all of them.
 ///
 /// A quarantined row is one line of JSON: `file`, `record`, `line` and `byte` say where it stood, `reason` what is wrong,
-/// and `raw` is what was delivered, as text or, when that isn't UTF-8, as Base64; `encoding` says which. Of an overlong
-/// row, `raw` is the beginning.
+/// and `raw` is what was delivered from that byte on, as text or, when that isn't UTF-8, as Base64; `encoding` says which. Of
+/// an overlong row, `raw` is the beginning.
 ///
 /// A file that was cut off, or that isn't an export at all, is an error in any case.
 pub struct BadRows(Policy);

@@ -86,7 +86,8 @@ impl Decoding {
 
     fn take_activity(&mut self, decoded: &mut DecodedBlock, row: &ActivityRow<'_>) {
         if let Err(error) = self.activities.push_row(row) {
-            self.set_apart(decoded, error, row.raw());
+            // The whole line, which begins where the row is said to stand.
+            self.set_apart(decoded, error, row.line());
         } else if self.activities.is_full() {
             decoded.put(self.activities.finish());
         }

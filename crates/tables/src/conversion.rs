@@ -392,7 +392,7 @@ impl Conversion {
                     copy.good(row.end(), row.raw())
                 }
                 Err(error) => {
-                    run.bad_row(error, row.raw())?;
+                    run.bad_row(error, row.line())?;
                     copy.bad(row.position().byte, row.end())
                 }
             },

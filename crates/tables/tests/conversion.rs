@@ -269,6 +269,30 @@ fn quarantined_rows_keep_their_place_their_reason_and_their_bytes() {
 }
 
 #[test]
+fn a_quarantined_row_is_what_the_file_holds_from_its_byte_on() {
+    let of_activities = "\u{feff} {\"uid\":7 7}\n\n \t{\"uid\": \r\n{\"uid\":\"a\"}\n";
+    let of_contacts = "[{\"email\":\"a\"},\n  {\"email\":7 7} , 8 ]";
+    let of_csv = "\u{feff}email,phone\r\n\r\na\r\nb,1\r\nc,2,3\r\n";
+    for (conversion, export) in [
+        (activities(), of_activities),
+        (contacts(SourceFormat::Json), of_contacts),
+        (contacts(SourceFormat::Csv), of_csv),
+    ] {
+        let out = Shared::default();
+        conversion.copy_checked(export.as_bytes(), io::sink(), &mut out.quarantine(10)).unwrap();
+        assert_eq!(out.text().lines().count(), 2, "{export}");
+        for line in out.text().lines() {
+            let bad: serde_json::Value = serde_json::from_str(line).unwrap();
+            let byte = bad["byte"].as_u64().unwrap() as usize;
+            assert!(export[byte..].starts_with(bad["raw"].as_str().unwrap()), "{line}");
+        }
+    }
+    let out = Shared::default();
+    parquet(of_activities.as_bytes(), &mut out.quarantine(10)).unwrap();
+    assert!(out.text().contains(r#""raw":" \t{\"uid\": \r"}"#), "{}", out.text());
+}
+
+#[test]
 fn one_bad_row_more_than_allowed_is_an_error() {
     let out = Shared::default();
     let mut bad_rows = out.quarantine(1);
