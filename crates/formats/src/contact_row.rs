@@ -79,7 +79,8 @@ impl<'a> ContactRow<'a> {
         self.raw
     }
 
-    /// The byte behind the row and its newline, or behind the JSON record, counted from the file's first.
+    /// The byte behind the row and what ended it, or behind the JSON record, counted from the file's first. A row of CSV is
+    /// ended by a carriage return as well as by a newline; of CRLF the newline follows, and is passed over as a blank line is.
     pub fn end(&self) -> u64 {
         self.end
     }
