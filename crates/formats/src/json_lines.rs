@@ -21,6 +21,8 @@ pub struct JsonLines {
     max_row_bytes: usize,
     /// The beginning of a line whose end has not arrived.
     partial: Vec<u8>,
+    /// The line that was given out last still lies there, whole.
+    given: bool,
     /// The rest of an overlong line is being passed over.
     skipping: bool,
     /// Where the next line begins.
@@ -41,6 +43,7 @@ impl JsonLines {
         Self {
             max_row_bytes: DEFAULT_MAX_ROW_BYTES,
             partial: Vec::new(),
+            given: false,
             skipping: false,
             next: Position { record: 1, line: 1, byte: 0 },
             line_bytes: 0,
@@ -69,12 +72,13 @@ impl JsonLines {
     /// Takes in the next bytes. The rows that they complete must be drawn with [`ActivityRows::next`] until it gives
     /// `None`; dropping it earlier loses the rest of the chunk.
     pub fn feed<'d>(&'d mut self, chunk: &'d [u8]) -> ActivityRows<'d> {
-        ActivityRows { splitter: self, chunk, clear_partial: false }
+        ActivityRows { splitter: self, chunk }
     }
 
     /// Says that no more bytes come. A last line without a newline is a row too, if it is whole: its
     /// [`ActivityRow::activity`] is an [`ErrorKind::Unterminated`] otherwise.
     pub fn finish(&mut self) -> Option<ActivityRow<'_>> {
+        self.forget_given();
         let position = self.next;
         self.next.byte += self.line_bytes;
         self.line_bytes = 0;
@@ -90,6 +94,13 @@ impl JsonLines {
         self.next.record += 1;
         Some(ActivityRow { position, line: &self.partial, end, ending: Ending::Missing })
     }
+
+    #[inline]
+    fn forget_given(&mut self) {
+        if std::mem::take(&mut self.given) {
+            self.partial.clear();
+        }
+    }
 }
 
 /// The rows that a chunk completes. Made by [`JsonLines::feed`].
@@ -97,7 +108,6 @@ impl JsonLines {
 pub struct ActivityRows<'d> {
     splitter: &'d mut JsonLines,
     chunk: &'d [u8],
-    clear_partial: bool,
 }
 
 impl ActivityRows<'_> {
@@ -108,9 +118,7 @@ impl ActivityRows<'_> {
     )]
     pub fn next(&mut self) -> Option<ActivityRow<'_>> {
         loop {
-            if std::mem::take(&mut self.clear_partial) {
-                self.splitter.partial.clear();
-            }
+            self.splitter.forget_given();
             let Some(end) = memchr::memchr(b'\n', self.chunk) else {
                 self.keep_rest();
                 return None;
@@ -123,7 +131,7 @@ impl ActivityRows<'_> {
             splitter.next.byte += splitter.line_bytes + end as u64 + 1;
             splitter.line_bytes = 0;
             let end = splitter.next.byte;
-            self.clear_partial = true;
+            splitter.given = true;
 
             let too_long = std::mem::take(&mut splitter.skipping)
                 || splitter.partial.len() + line.len() > splitter.max_row_bytes;
@@ -204,7 +212,8 @@ impl<'a> ActivityRow<'a> {
         self.position
     }
 
-    /// The row's bytes without its newline and the white space around it; of an overlong row, its beginning.
+    /// The row's bytes without its newline and the white space around it; of an overlong row, its beginning. The row's
+    /// position is that of its [`line`](Self::line), which may begin with white space.
     pub fn raw(&self) -> &'a [u8] {
         trim(self.line, self.position)
     }

@@ -137,6 +137,24 @@ fn of_a_key_that_comes_twice_the_last_value_counts() {
 }
 
 #[test]
+fn rows_that_are_left_early_are_lost_and_no_others_are_harmed() {
+    let export = b"{\"uid\":\"a\"}\n{\"uid\":\"b\"}\n{\"uid\":\"c\"}\n";
+    for cut in 1..export.len() {
+        let (first, second) = export.split_at(cut);
+        let mut lines = JsonLines::new();
+        let mut rows = lines.feed(first);
+        while rows.next().is_some() {}
+        // The first row of the second chunk is drawn, and what may be behind it isn't.
+        let drawn = lines.feed(second).next().map(|row| row.activity().unwrap().uid.unwrap().into_owned());
+        assert!(drawn.is_some(), "{cut}");
+        assert!(lines.finish().is_none(), "{cut}");
+        let mut rows = lines.feed(b"{\"uid\":\"d\"}\n");
+        assert_eq!(rows.next().unwrap().activity().unwrap().uid.as_deref(), Some("d"), "{cut}");
+        assert!(rows.next().is_none());
+    }
+}
+
+#[test]
 fn bad_rows_are_named_and_the_rows_around_them_are_not_harmed() {
     for (line, kind) in [
         (&b"{\"uid\":\"a\""[..], ErrorKind::InvalidJson),
