@@ -11,7 +11,7 @@
 use std::ops::Range;
 
 use crate::contact_row::{ContactRow, Content};
-use crate::json_lines::BOM;
+use crate::json_lines::{BOM, is_space, trim_space_end};
 use crate::json_outline::Outline;
 use crate::row::{DEFAULT_MAX_ROW_BYTES, Position};
 
@@ -227,7 +227,8 @@ impl ContactsJson {
             let at_top = self.around == Around::Nothing;
             let is_mark = self.next.byte < BOM.len() as u64 && byte == BOM[self.next.byte as usize];
             match byte {
-                b' ' | b'\t' | b'\r' | b'\n' | b',' => {}
+                b',' => {}
+                _ if is_space(byte) => {}
                 _ if is_mark => {}
                 b'[' if at_top => self.around = Around::List,
                 b']' if self.around == Around::List => self.around = Around::Nothing,
@@ -377,7 +378,7 @@ impl ContactsJson {
         let is_too_long = self.record_bytes > self.max_row_bytes && matches!(content, Content::Json);
         let content = if is_too_long { Content::TooLong(self.max_row_bytes) } else { content };
         let (position, end) = (self.record_at, self.next.byte);
-        ContactRow { position, raw: raw.trim_ascii(), end, is_terminated: true, content }
+        ContactRow { position, raw: trim_space_end(raw), end, is_terminated: true, content }
     }
 }
 

@@ -177,12 +177,24 @@ impl ActivityRows<'_> {
 
 /// Takes off what surrounds a row: the byte-order mark of the file's first line, and white space.
 fn trim(line: &[u8], position: Position) -> &[u8] {
-    trim_start(line, position).trim_ascii_end()
+    trim_space_end(trim_start(line, position))
 }
 
 fn trim_start(line: &[u8], position: Position) -> &[u8] {
     let line = if position.byte == 0 { line.strip_prefix(BOM).unwrap_or(line) } else { line };
-    line.trim_ascii_start()
+    let start = line.iter().position(|byte| !is_space(*byte)).unwrap_or(line.len());
+    &line[start..]
+}
+
+/// Takes off the white space behind JSON.
+pub(crate) fn trim_space_end(json: &[u8]) -> &[u8] {
+    let end = json.iter().rposition(|byte| !is_space(*byte)).map_or(0, |last| last + 1);
+    &json[..end]
+}
+
+/// Whether JSON takes the byte for white space. That is less than ASCII has of it.
+pub(crate) fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// How a row ended.

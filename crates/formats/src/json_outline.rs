@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use crate::generated::Contact;
+use crate::json_lines::is_space;
 use crate::record::Record;
 
 /// A longer key is no field's name, whatever escapes it is written with.
@@ -83,9 +84,7 @@ impl Outline {
                 self.lists += 1;
                 self.list_state = ListState::Settled;
             }
-            (2, _)
-                if self.list_state == ListState::Empty && !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') =>
-            {
+            (2, _) if self.list_state == ListState::Empty && !is_space(byte) => {
                 self.list_state = ListState::HasNoObject;
             }
             _ => {}

@@ -334,6 +334,14 @@ fn a_contact_with_many_lists_is_read_in_one_pass() {
 }
 
 #[test]
+fn only_what_json_takes_for_white_space_may_stand_around_a_record() {
+    assert_eq!(json(" \t\r\n{\"email\":\"a\"} \t\r\n").len(), 1);
+    for export in ["\u{c}{\"email\":\"a\"}", "[{\"email\":\"a\"},\u{c}]", "[\u{c}{\"email\":\"a\"}]"] {
+        assert!(json(export).iter().any(|row| row.3.is_err()), "{export:?}");
+    }
+}
+
+#[test]
 fn a_refusal_or_a_page_of_html_is_not_a_contact() {
     for export in [
         "{\"error\":\"NotFoundException\",\"message\":\"HTTP 404 Not Found\"}",

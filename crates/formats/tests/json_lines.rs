@@ -137,6 +137,14 @@ fn of_a_key_that_comes_twice_the_last_value_counts() {
 }
 
 #[test]
+fn only_what_json_takes_for_white_space_may_stand_around_a_row() {
+    assert_eq!(decode(b" \t\r\n\t {\"uid\":\"a\"} \t\r\n").len(), 1);
+    for line in [&b"\x0c{\"uid\":\"a\"}\n"[..], b"{\"uid\":\"a\"}\x0c\n", b"\x0c\n", b"\x0b{\"uid\":\"a\"}"] {
+        assert_eq!(only_error(line).0, ErrorKind::InvalidJson, "{line:?}");
+    }
+}
+
+#[test]
 fn rows_that_are_left_early_are_lost_and_no_others_are_harmed() {
     let export = b"{\"uid\":\"a\"}\n{\"uid\":\"b\"}\n{\"uid\":\"c\"}\n";
     for cut in 1..export.len() {
