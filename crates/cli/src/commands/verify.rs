@@ -60,7 +60,7 @@ fn as_text(found: &Verification) -> String {
         text.push_str(&format!("; {} were removed by age, {} never kept", raw.removed, raw.never_kept));
     }
     if raw.lost > 0 {
-        text.push_str(&format!("; {} are gone", raw.lost));
+        text.push_str(&format!("; gone: {}", raw.lost));
     }
     if found.ok {
         text.push_str("\nraw files, tables and delivery records agree");

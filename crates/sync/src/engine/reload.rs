@@ -38,7 +38,7 @@ pub(super) fn missing(shore: &Shore, deliveries: &[DeliveryRecord]) -> Result<Ve
     let lost = shore.raw.lost(deliveries)?;
     if !lost.is_empty() {
         let (count, folder) = (lost.len(), shore.raw.folder().display());
-        tracing::warn!(%folder, "the raw files of {count} deliveries are gone; the tables don't need them, but can't be made anew from them");
+        tracing::warn!(%folder, "raw files are gone, of {count} of the deliveries; the tables don't need them, but can't be made anew from them");
         lost.into_iter().try_for_each(|record| shore.raw.note_lost(record))?;
     }
     Ok(loaded)

@@ -106,12 +106,14 @@ pub fn verify(
     if store.exists() {
         for record in lost {
             let path = store.note_path(&record.delivery);
-            let problem = format!("it is gone, and with it what the delivery was kept in; {ADVICE}");
+            let problem = format!(
+                "it is gone, and without it what the delivery was kept in counts for nothing; {ADVICE}"
+            );
             findings.push(Finding::new(path, problem).of_job(&record.delivery.job_id));
         }
     } else if !lost.is_empty() {
         let problem = format!(
-            "{} deliveries were kept here as they came, and it is gone; {ADVICE} (or are the raw files elsewhere? name it with --state-dir)",
+            "{} deliveries were kept here as they came, and the folder is gone; {ADVICE} (or is it elsewhere? then name --state-dir)",
             lost.len()
         );
         findings.push(Finding::new(store.folder(), problem));
