@@ -3,6 +3,7 @@
 mod memory;
 mod service;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -307,6 +308,27 @@ async fn one_key_may_fail_without_the_other_being_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_of_a_kind_whose_key_is_bad_is_not_planned_over_and_over() {
+    let mut settings = settings();
+    settings.contacts = true;
+    settings.since = date(2020, 1, 1);
+    for broken in ["/contacts/", "/activities/"] {
+        let home = tempfile::tempdir().unwrap();
+        let service = Service::new();
+        service.twist(move |request, reply| {
+            if request.uri().path().contains(broken) {
+                return Scripted::reply(403, r#"{"error":"ForbiddenException","message":"HTTP 403"}"#);
+            }
+            reply
+        });
+        let (destination, log) = (Memory::new(home.path()), Arc::default());
+        let report = run_watched(&service.scripted(), &destination, &settings, &options(), &log).await;
+        assert_eq!(report.unwrap().outcome(), "partial");
+        assert_eq!(log.count("planned"), 1, "{broken}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_runs_too_long_is_given_up_and_still_counts_as_a_slot() {
     let home = tempfile::tempdir().unwrap();
     let destination = Memory::new(home.path());
@@ -386,6 +408,8 @@ async fn slots_that_never_become_free_end_the_run_at_its_deadline() {
     assert!(!report.is_complete() && report.committed.is_empty(), "{report:?}");
     assert!(report.failures.iter().all(|failure| failure.error.kind() == ErrorKind::DeadlinePassed));
     assert!(begun.elapsed() < Duration::from_secs(1_300), "{:?}", begun.elapsed());
+    let failed: HashSet<_> = report.failures.iter().map(|failure| failure.job.clone()).collect();
+    assert_eq!(failed.len(), report.failures.len(), "no job waits for a slot that it has waited for already");
 }
 
 /// However many jobs there are to do: none of them waits for the service once more.

@@ -85,13 +85,20 @@ pub(super) struct Progress {
     pub(super) stopped: bool,
 }
 
+impl Progress {
+    /// Whether anything can still come of such a job in this run.
+    pub(super) fn may_bring(&self, spec: &JobSpec) -> bool {
+        !self.broken.contains(&is_contacts(spec))
+    }
+}
+
 impl Engine<'_> {
     /// Does all of the work, and what comes of it.
     pub(super) async fn work_off(&self, work: Vec<Work>, progress: &mut Progress) {
         let mut queue: VecDeque<(Work, usize)> = work.into_iter().map(|work| (work, 1)).collect();
         let mut under_way = FuturesUnordered::new();
         loop {
-            queue.retain(|(work, _)| !progress.broken.contains(&is_contacts(work.spec())));
+            queue.retain(|(work, _)| progress.may_bring(work.spec()));
             if progress.stopped || self.stop.is_stopped() {
                 progress.stopped = true;
                 queue.clear();
@@ -104,12 +111,12 @@ impl Engine<'_> {
                 }
                 slot = self.slot_for(next.as_ref()), if next.is_some() => {
                     let Some((work, times)) = queue.pop_front() else { continue };
+                    if let Work::Open(job) = &work {
+                        progress.tried_open.insert(job.id);
+                    }
+                    progress.tried.insert(work.spec().clone());
                     match slot {
                         Ok(slot) => {
-                            if let Work::Open(job) = &work {
-                                progress.tried_open.insert(job.id);
-                            }
-                            progress.tried.insert(work.spec().clone());
                             under_way.push(async move {
                                 let outcome = self.bring(work.clone(), slot).await;
                                 (work, times, outcome)

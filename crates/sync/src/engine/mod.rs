@@ -201,6 +201,7 @@ async fn rounds(
             !progress.tried.contains(spec) && !come.iter().any(|come| come.covers(spec))
         });
         work.extend(new);
+        work.retain(|work| progress.may_bring(work.spec()));
         let first = progress.tried.is_empty();
         if !work.is_empty() || first {
             engine.observer.on_event(&SyncEvent::Planned {
