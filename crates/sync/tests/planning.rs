@@ -404,6 +404,52 @@ fn a_day_held_by_types_only_is_partial_and_tried_as_a_whole_a_week_after_it_fail
 }
 
 #[test]
+fn a_failure_of_todays_delta_is_not_held_against_the_delta_that_closes_the_day() {
+    let mut kept = Kept::new(date(2026, 1, 1));
+    kept.sync(at("2026-06-18T11:00"));
+    let now = at("2026-06-18T12:00");
+    kept.fail(DeliveryKind::Delta, "2026-06-18..2026-06-18", AttemptOutcome::Failed, now);
+    let types = kept.sync(now);
+    assert_eq!(types.jobs().len(), 3, "{:?}", shown(&types));
+    assert_eq!(types.whole_again_from(date(2026, 6, 18)), Some(at("2026-06-19T00:00")));
+    let next = kept.sync(at("2026-06-19T12:00"));
+    assert_eq!(shown(&next), ["delta 2026-06-17..2026-06-19"]);
+    assert_eq!(next.watermark_after(), Some(date(2026, 6, 18)));
+    assert_eq!(next.whole_again_from(date(2026, 6, 18)), None);
+}
+
+#[test]
+fn a_day_that_always_fails_is_tried_as_a_whole_after_ever_longer_pauses() {
+    let mut kept = Kept::new(date(2026, 1, 1));
+    kept.sync(at("2026-06-18T12:00"));
+    let bad = DateRange::day(date(2026, 6, 18));
+    let (mut now, mut tries, mut jobs) = (at("2026-06-18T12:30"), Vec::new(), 0);
+    for _ in 0..24 * 21 {
+        let mut queue = kept.plan(now).jobs().to_vec();
+        while let Some(job) = queue.pop() {
+            jobs += 1;
+            let has_it = job.activity_type == ActivityType::All
+                && job.kind == DeliveryKind::Delta
+                && job.window.contains(bad.start());
+            if has_it {
+                kept.attempts.push(Attempt::at_job(&job, AttemptOutcome::Failed, now));
+                queue.extend(pieces_after_failure(&job, AttemptOutcome::Failed));
+                tries.extend((job.window == bad).then_some(now));
+            } else {
+                kept.deliver(&job, now);
+            }
+        }
+        now = now.checked_add(1.hours()).unwrap();
+    }
+    let pauses: Vec<i64> = tries.windows(2).map(|pair| pair[0].duration_until(pair[1]).as_hours()).collect();
+    assert_eq!(pauses, [13, 26, 52, 104, 168], "hours between tries");
+    // One delta an hour, and little more.
+    assert!(jobs < 24 * 21 + 150, "{jobs}");
+    let rest = kept.sync(now.checked_add(168.hours()).unwrap());
+    assert_eq!(rest.watermark_after(), Some(date(2026, 7, 15)));
+}
+
+#[test]
 fn an_expired_file_is_the_same_window_again() {
     let mut kept = Kept::new(date(2026, 1, 1));
     kept.sync(at("2026-06-01T12:00"));

@@ -246,6 +246,7 @@ fn as_json(destination: &str, report: &SyncReport) -> serde_json::Value {
         "committed": report.committed,
         "failures": failures,
         "incomplete_days": report.incomplete_days,
+        "whole_again_from": report.whole_again_from,
         "jobs": {
             "created": report.created,
             "adopted": report.adopted,
@@ -276,7 +277,11 @@ fn outcome(report: SyncReport, stderr: StderrFormat) -> Exit {
         let days: Vec<String> = report.incomplete_days.iter().take(10).map(ToString::to_string).collect();
         let more = if report.incomplete_days.len() > days.len() { ", …" } else { "" };
         let days = days.join(", ");
-        stderr.note(&format!("not whole: {days}{more}; the next sync asks for them again"));
+        let again = report.whole_again_from.map_or_else(
+            || "the next sync asks for them again".to_owned(),
+            |from| format!("syncs from {from:.0} on ask for them as a whole again"),
+        );
+        stderr.note(&format!("not whole: {days}{more}; {again}"));
     }
     let (complete, interrupted) = (report.is_complete(), report.interrupted);
     let landed = !report.committed.is_empty();

@@ -124,12 +124,15 @@ pub async fn sync(
     {
         observer.on_event(&SyncEvent::Pruned { deliveries: *pruned });
     }
+    let incomplete_days = match &plan {
+        Ok(plan) if settings.activities => incomplete_days(plan),
+        _ => Vec::new(),
+    };
+    let again = |plan: &SyncPlan| incomplete_days.iter().filter_map(|day| plan.whole_again_from(*day)).max();
     let report = SyncReport {
         watermark: plan.as_ref().ok().and_then(SyncPlan::watermark),
-        incomplete_days: match &plan {
-            Ok(plan) if settings.activities => incomplete_days(plan),
-            _ => Vec::new(),
-        },
+        whole_again_from: plan.as_ref().ok().and_then(again),
+        incomplete_days,
         committed: progress.committed.into_iter().map(|(_, told)| told).collect(),
         failures: progress.failures,
         interrupted: progress.stopped,

@@ -1,5 +1,6 @@
 //! What a sync has brought, for people and for machines.
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
@@ -20,6 +21,8 @@ pub struct SyncReport {
     pub interrupted: bool,
     /// Days that are covered by single activity types only, or not at all, though they should be.
     pub incomplete_days: Vec<Date>,
+    /// From when on a sync asks for all of these days as a whole again. `None` when the next one does.
+    pub whole_again_from: Option<Timestamp>,
     /// Jobs that this run created.
     pub created: u64,
     /// Jobs that it found in the service's list after their reply was lost.

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use backstory_api::ActivityType;
 use backstory_destination::{DeliveryKind, PartOf, Window};
 use backstory_limits::DateRange;
+use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::pieces::{Piece, adjacent_windows, fewest_windows};
@@ -53,8 +54,8 @@ struct Way {
     uncut_deltas: usize,
     /// The days that deltas must close or load, without those read again for safety.
     wanted: Vec<Date>,
-    /// Days that have been loaded by types only, and are not tried as a whole now.
-    put_off: Vec<Date>,
+    /// Days that have been loaded by types only, are not tried as a whole now, and when they will be.
+    put_off: Vec<(Date, Timestamp)>,
 }
 
 impl Way {
@@ -147,7 +148,7 @@ impl Facts<'_> {
         kind: DeliveryKind,
         day: Date,
         counts_from: Date,
-        put_off: &mut Vec<Date>,
+        put_off: &mut Vec<(Date, Timestamp)>,
     ) -> (Option<Date>, bool) {
         let (cover, counts_from) = match kind {
             DeliveryKind::Delta => (self.processed.cover(day), later(day, 1)),
@@ -163,11 +164,9 @@ impl Facts<'_> {
             _ => counts_from == Date::MIN,
         };
         let Some(by_types) = cover.by_types().filter(counts) else { return (None, true) };
-        let retried = self.situation.failures.concerning(kind, DateRange::day(day)).is_none();
-        if !retried {
-            put_off.push(day);
-        }
-        (Some(by_types), retried)
+        let until = self.situation.failures.day_put_off_until(kind, day);
+        put_off.extend(until.map(|until| (day, until)));
+        (Some(by_types), until.is_none())
     }
 
     /// Where the history should end. A horizon moves with every day, but asking for another day of the far future daily is
@@ -231,12 +230,10 @@ impl Facts<'_> {
                 self.situation.settings.settling.as_hours()
             ));
         }
-        if let Some(first) = chosen.put_off.first() {
+        if let Some((first, until)) = chosen.put_off.first() {
             choices.push(format!(
-                "{} loaded by activity types only, {first} for one; {} tried as a whole again a week after \
-                 failing",
+                "{} loaded by activity types only, {first} for one, which is tried as a whole again from {until:.0} on",
                 days_are(chosen.put_off.len()),
-                if chosen.put_off.len() == 1 { "it is" } else { "they are" },
             ));
         }
     }

@@ -4,11 +4,14 @@
 use backstory_api::ActivityType;
 use backstory_destination::DeliveryKind;
 use backstory_limits::DateRange;
+use jiff::tz::Offset;
 use jiff::{SignedDuration, Timestamp};
 
 use super::planned_job::PlannedJob;
 
-/// For how long a failure makes windows smaller: a week. Then the whole window is tried again, since what was wrong with it
+/// For how long a failure makes windows smaller at least: what fails in one run isn't asked for by the same run again.
+const AT_LEAST: SignedDuration = SignedDuration::from_hours(1);
+/// For how long a failure is remembered at most: a week. Then the whole window is tried again, since what was wrong with it
 /// may have passed.
 pub(crate) const REMEMBERED: SignedDuration = SignedDuration::from_hours(7 * 24);
 
@@ -63,6 +66,22 @@ impl Attempt {
     /// Whether it still counts at `now`.
     pub(crate) fn is_remembered(&self, now: Timestamp) -> bool {
         self.at.duration_until(now) < REMEMBERED
+    }
+
+    /// Until when it makes windows smaller: for as long as its first day was old then. What has failed may have failed by
+    /// chance, and a day that is held by types only keeps the watermark from passing. So what failed on its own day is tried
+    /// again as a whole on the next, in time for closing it, and the pauses double where it fails every time.
+    pub(crate) fn makes_smaller_until(&self) -> Timestamp {
+        let begin = Offset::UTC.to_timestamp(self.window.start().at(0, 0, 0, 0)).unwrap_or(Timestamp::MIN);
+        let pause = match self.outcome {
+            // A rule of the service doesn't pass.
+            AttemptOutcome::TooWide | AttemptOutcome::FutureRefused => REMEMBERED,
+            // Dates of a history may lie ahead as well.
+            AttemptOutcome::Failed | AttemptOutcome::RanTooLong => {
+                begin.duration_until(self.at).abs().clamp(AT_LEAST, REMEMBERED)
+            }
+        };
+        self.at.checked_add(pause).unwrap_or(Timestamp::MAX)
     }
 
     /// Whether it says that the window is too much for one job.

@@ -58,7 +58,7 @@ fn smaller(kind: DeliveryKind, window: DateRange, outcome: AttemptOutcome) -> Ve
     RangeLimit::new("a piece", "", days).split(window).collect()
 }
 
-/// The failures that still count: of each window the latest.
+/// The failures that still count: of each window the one that counts for longest.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownFailures<'a>(BTreeMap<(DeliveryKind, DateRange), &'a Attempt>);
 
@@ -67,14 +67,15 @@ impl<'a> KnownFailures<'a> {
         let mut failures = BTreeMap::new();
         let counts = |attempt: &&Attempt| {
             attempt.is_too_much()
-                && attempt.is_remembered(now)
+                && now < attempt.makes_smaller_until()
                 // A single type that failed can't be made smaller.
                 && attempt.activity_type == ActivityType::All
         };
         for attempt in attempts.iter().filter(counts) {
-            let latest = failures.entry((attempt.kind, attempt.window)).or_insert(attempt);
-            if (latest.at, latest.outcome) < (attempt.at, attempt.outcome) {
-                *latest = attempt;
+            let known = failures.entry((attempt.kind, attempt.window)).or_insert(attempt);
+            let rank = |attempt: &Attempt| (attempt.makes_smaller_until(), attempt.outcome);
+            if rank(known) < rank(attempt) {
+                *known = attempt;
             }
         }
         Self(failures)
@@ -95,6 +96,11 @@ impl<'a> KnownFailures<'a> {
             .range((kind, first)..(kind, last))
             .find(|((_, failed), _)| concerns(*failed))
             .map(|(_, attempt)| *attempt)
+    }
+
+    /// Until when a day is too much for one job, as far as is known.
+    pub(crate) fn day_put_off_until(&self, kind: DeliveryKind, day: Date) -> Option<Timestamp> {
+        self.concerning(kind, DateRange::day(day)).map(Attempt::makes_smaller_until)
     }
 
     /// The window as it should be asked for, with what has been learnt: pieces of days, in order, each with the failure

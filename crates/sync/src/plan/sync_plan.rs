@@ -1,5 +1,7 @@
 //! The plan of a sync: a pure function of what has been delivered, what has failed, what is asked for, and the time.
 
+use std::collections::BTreeMap;
+
 use backstory_api::ActivityType;
 use backstory_destination::{DeliveryKind, DeliveryRecord, PartOf, Window};
 use backstory_limits::DateRange;
@@ -14,7 +16,7 @@ use super::planned_job::{PlannedJob, Reason};
 use super::settings::{SyncSettings, Through};
 use super::sync_proof::SyncProof;
 use crate::coverage::days::{day_of, later, open_day};
-use crate::coverage::{Coverage, refreshes};
+use crate::coverage::{Coverage, DayState, refreshes};
 use crate::error::{Error, ErrorKind};
 
 /// How much earlier than asked a refresh of contacts may come, so that a daily run that starts a little earlier than the day
@@ -46,6 +48,8 @@ pub struct SyncPlan {
     settings: SyncSettings,
     /// The last processing day that is asked for.
     last: Date,
+    /// Days that aren't whole and were too much for one job, and when they are asked for as a whole again.
+    put_off: BTreeMap<Date, Timestamp>,
 }
 
 /// What everything in a plan is decided by.
@@ -96,8 +100,15 @@ impl SyncPlan {
             jobs.extend(contacts(&situation, now, &mut choices));
         }
         let last = situation.last;
+        let is_partly_there = |state: &DayState| matches!(state, DayState::Partial | DayState::Failed);
+        let put_off =
+            coverage.days().iter().filter(|(_, state)| is_partly_there(state)).filter_map(|(day, _)| {
+                let of = |kind| situation.failures.day_put_off_until(kind, *day);
+                Some((*day, of(DeliveryKind::Snapshot).max(of(DeliveryKind::Delta))?))
+            });
+        let put_off = put_off.collect();
         let proof = SyncProof::of(deliveries, &jobs, settings, coverage.watermark(), last, now);
-        Ok(Self { jobs, choices, coverage, proof, settings: settings.clone(), last })
+        Ok(Self { jobs, choices, coverage, proof, settings: settings.clone(), last, put_off })
     }
 
     /// The plan with those of its jobs only that are `needed`, proved anew.
@@ -140,6 +151,12 @@ impl SyncPlan {
     /// What is covered before anything is done.
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
+    }
+
+    /// From when on a day that isn't whole is asked for as a whole again, because it was too much for one job. `None` where
+    /// the next sync asks for it like any other.
+    pub fn whole_again_from(&self, day: Date) -> Option<Timestamp> {
+        self.put_off.get(&day).copied()
     }
 
     /// Which choices were made, a sentence each.
