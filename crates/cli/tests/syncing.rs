@@ -226,6 +226,24 @@ fn with_json_logs_whatever_is_said_is_an_object_on_a_line() {
     assert_eq!(lines(&run(&mut unknown).ended_with(2)).last().unwrap()["event"], "error");
 }
 
+#[test]
+fn another_service_is_refused_by_a_destination_that_it_has_not_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    run(sync(&Service::start(&[]), &lake).args(["--since", "2025-01-01"])).ended_with(0);
+    let status = || {
+        let status = on("status", &lake).ended_with(0).json();
+        ["watermark", "coverage", "tables", "deliveries"].map(|part| status[part].clone())
+    };
+    let before = status();
+    // It numbers its jobs from one on again, as a simulator that is started anew does.
+    let other = Service::start(&[]);
+    let said = run(&mut sync(&other, &lake)).ended_with(2).error_says("this looks like another service");
+    assert!(!said.stdout.contains("is loaded"), "{}", said.stdout);
+    assert_eq!(status(), before);
+    assert_eq!(on("verify", &lake).ended_with(0).json()["ok"], true);
+}
+
 #[cfg(unix)]
 #[test]
 fn one_run_at_a_time_and_a_run_that_is_told_to_stop_says_how_to_go_on() {

@@ -288,8 +288,8 @@ async fn one_key_may_fail_without_the_other_being_lost() {
     let destination = Memory::new(home.path());
     let mut settings = settings();
     settings.contacts = true;
+    let service = Service::new();
     for broken in ["/contacts/", "/activities/"] {
-        let service = Service::new();
         service.twist(move |request, reply| {
             if request.uri().path().contains(broken) {
                 return Scripted::reply(403, r#"{"error":"ForbiddenException","message":"HTTP 403"}"#);
@@ -301,10 +301,70 @@ async fn one_key_may_fail_without_the_other_being_lost() {
         assert_eq!(report.outcome(), "partial");
         assert!(report.failures.iter().all(|failure| failure.error.kind() == ErrorKind::Authentication));
     }
+    service.twist(|_, reply| reply);
     assert_eq!(
-        run(&Service::new().scripted(), &destination, &settings, &options()).await.unwrap().outcome(),
+        run(&service.scripted(), &destination, &settings, &options()).await.unwrap().outcome(),
         "done"
     );
+}
+
+/// Ids are a service's own, so they tell nothing of another one's jobs.
+#[tokio::test(start_paused = true)]
+async fn a_service_that_gives_the_id_of_a_delivery_to_another_job_is_refused_and_nothing_is_displaced() {
+    let home = tempfile::tempdir().unwrap();
+    let destination = Memory::new(home.path());
+    let (service, other) = (Service::new(), Service::new());
+    assert!(run(&service.scripted(), &destination, &settings(), &options()).await.unwrap().is_complete());
+    let (before, raw) = (destination.records(), raw_files(home.path(), ""));
+    // Also with more to do than a job, some of which is slow.
+    let mut more = settings();
+    more.since = date(2019, 1, 1);
+    for settings in [settings(), more] {
+        let error = run(&other.scripted(), &destination, &settings, &options()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage);
+        assert!(error.to_string().contains("holds a delivery of a job 10"), "{error}");
+        assert!(error.hint().unwrap().contains("another service"), "{error:?}");
+        assert_eq!((destination.records(), raw_files(home.path(), "")), (before.clone(), raw));
+    }
+    // The right one goes on as if nothing had been.
+    let report = run(&service.scripted(), &destination, &settings(), &options()).await.unwrap();
+    assert!(report.is_complete() && report.created == 1, "{report:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_to_be_taken_over_that_is_another_than_was_asked_for_is_asked_for_anew() {
+    for lie in [
+        r#""start_date":"2020-01-01""#,
+        r#""end_date":"2020-01-01""#,
+        r#""export_type":"DELTA""#,
+        r#""activity_type":"Email""#,
+        r#""job_created_time":"2026-03-06T12:00:07Z""#,
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let destination = Memory::new(home.path());
+        let service = Service::new();
+        service.twist(|request, reply| {
+            let is_data = request.uri().path().ends_with("/data");
+            if is_data {
+                Scripted::reply(503, r#"{"error":"Unavailable","message":"HTTP 503"}"#)
+            } else {
+                reply
+            }
+        });
+        let report = run(&service.scripted(), &destination, &settings(), &options()).await.unwrap();
+        assert_eq!(report.outcome(), "failed", "{report:?}");
+        service.twist(move |request, reply| {
+            if request.uri().path().ends_with("/jobs/100") {
+                return Scripted::ok(format!(r#"{{"job_id":"100","state":"Completed",{lie}}}"#));
+            }
+            reply
+        });
+        let report = run(&service.scripted(), &destination, &settings(), &options()).await.unwrap();
+        assert!(report.is_complete(), "{lie}: {report:?}");
+        assert_eq!((report.created, report.committed.len()), (1, 4), "{lie}: {report:?}");
+        assert!(report.committed.iter().all(|job| job.job_id != "100"), "{lie}: {report:?}");
+        assert_eq!(report.watermark, Some(date(2026, 3, 5)));
+    }
 }
 
 #[tokio::test(start_paused = true)]

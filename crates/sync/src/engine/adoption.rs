@@ -10,14 +10,13 @@ use tokio::time::Instant;
 
 use super::engine::Engine;
 use super::handle::Parameters;
+use super::identity::RESOLUTION;
 use super::job::Step;
 use crate::error::{Error, ErrorKind};
 use crate::slots::Request;
 
 /// The longest pause between two looks at the list.
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
-/// How far two readings of one server's clock may disagree: times on the wire have whole seconds.
-const RESOLUTION: SignedDuration = SignedDuration::from_secs(2);
 
 /// An intent, as far as its job can be recognised by it.
 #[derive(Clone, Copy, Debug)]

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::events::{Origin, SyncEvent, SyncObserver};
 use super::handle::Parameters;
+use super::identity::DeliveredJobs;
 use super::job::{Outcome, Step, Work, chain};
 use super::landing::Shore;
 use super::options::{KeepRaw, SyncOptions};
@@ -43,7 +44,10 @@ pub(super) struct Engine<'e> {
     pub(super) activity_turns: Turns,
     pub(super) contact_turns: Turns,
     pub(super) run: i64,
+    /// Stops this run, for whatever reason.
     pub(super) stop: Stop,
+    /// What the destination held when the run began.
+    pub(super) delivered: DeliveredJobs,
     pub(super) tally: Tally,
     pub(super) future_refused: AtomicBool,
     pub(super) skew_told: AtomicBool,
@@ -83,6 +87,8 @@ pub(super) struct Progress {
     /// Kinds of data of which nothing more can come in this run: `true` is contacts.
     broken: BTreeSet<bool>,
     pub(super) stopped: bool,
+    /// Why nothing of this service may come into the destination.
+    pub(super) other_service: Option<Error>,
 }
 
 impl Progress {
@@ -243,6 +249,10 @@ impl Engine<'_> {
                 self.fail(spec, Error::new(ErrorKind::Job, message), progress);
             }
             Outcome::Stopped => progress.stopped = true,
+            Outcome::OtherService(error) => {
+                self.observer.on_event(&SyncEvent::Failed { job: &spec, error: &chain(&error) });
+                progress.other_service = Some(error);
+            }
             Outcome::Away(error) => {
                 progress.broken.insert(is_contacts(&spec));
                 self.fail(spec, error, progress);

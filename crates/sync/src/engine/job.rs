@@ -14,6 +14,7 @@ use super::adoption::{Found, Intent};
 use super::engine::Engine;
 use super::events::{Origin, SyncEvent};
 use super::handle::{Handle, Parameters};
+use super::identity::contradiction;
 use super::landing::{LandingFailure, land};
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{Ending, JobSpec, LedgerJob};
@@ -65,6 +66,8 @@ pub(super) enum Outcome {
     Failed(Error),
     /// The service has been away for too long, so that nothing more of this kind can be asked for in this run.
     Away(Error),
+    /// It is another service than the one that has filled the destination, so that nothing of it may come in.
+    OtherService(Error),
     Stopped,
 }
 
@@ -85,6 +88,8 @@ struct Begun<'s> {
     slot: Slot<'s>,
     /// When this run first had to do with it.
     since: Instant,
+    /// Of a job that is taken over: when it was created, as far as an earlier run has noted it.
+    noted: Option<Option<Timestamp>>,
 }
 
 impl Engine<'_> {
@@ -120,7 +125,8 @@ impl Engine<'_> {
         let handle = Handle::attach(self.client, job.spec.kind, id);
         slot.bind(handle.id());
         self.tell_started(&job.spec, id, Origin::TakenOver);
-        Ok(Begun { ledger_id: job.id, handle, intended_at: job.intended_at, slot, since })
+        let noted = Some(job.job_created_time);
+        Ok(Begun { ledger_id: job.id, handle, intended_at: job.intended_at, slot, since, noted })
     }
 
     /// Asks for a job, once, as soon as the service has room.
@@ -147,12 +153,16 @@ impl Engine<'_> {
                 Ok(handle) => {
                     fail_point("job-created");
                     let job = handle.described().cloned();
+                    if let Some(job) = &job {
+                        self.recognise(spec, intent.id, job).await?;
+                    }
                     self.note(move |ledger| job.map_or(Ok(()), |job| ledger.bind(intent.id, &job, at)))
                         .await?;
                     fail_point("job-noted");
                     slot.bind(handle.id());
                     self.tell_started(spec, handle.id().as_str(), Origin::Created);
-                    return Ok(Begun { ledger_id: intent.id, handle, intended_at: at, slot, since });
+                    let ledger_id = intent.id;
+                    return Ok(Begun { ledger_id, handle, intended_at: at, slot, since, noted: None });
                 }
                 Err(error) => error,
             };
@@ -241,13 +251,14 @@ impl Engine<'_> {
         match self.look_for(parameters, intent, since).await? {
             Found::Job(job) => {
                 let id = job.job_id.clone();
+                self.recognise(spec, intent.id, &job).await?;
                 let at = self.server_now();
                 self.note(move |ledger| ledger.bind(intent.id, &job, at)).await?;
                 fail_point("job-adopted");
                 slot.bind(&id);
                 self.tell_started(spec, id.as_str(), Origin::Adopted);
                 let handle = Handle::attach(self.client, spec.kind, id.as_str());
-                Ok(Begun { ledger_id: intent.id, handle, intended_at: intent.at, slot, since })
+                Ok(Begun { ledger_id: intent.id, handle, intended_at: intent.at, slot, since, noted: None })
             }
             Found::NeverCreated => {
                 let at = self.server_now();
@@ -293,6 +304,9 @@ impl Engine<'_> {
                 Some(Err(error)) => return Err(Outcome::Failed(Error::from_api(error))),
                 Some(Ok(job)) => job,
             };
+            if let Some(why) = begun.noted.and_then(|created| contradiction(spec, created, &job)) {
+                return self.ask_again(begun.ledger_id, Ending::Unknown, why).await;
+            }
             begun.slot.update(&job);
             if told.as_ref() != Some(&job.state) {
                 told = Some(job.state.clone());
@@ -353,6 +367,8 @@ impl Engine<'_> {
 
     /// Downloads the result and commits it.
     async fn download(&self, spec: &JobSpec, begun: &Begun<'_>, done: &Job) -> Step<Committed> {
+        // The times may be told only now.
+        self.recognise(spec, begun.ledger_id, done).await?;
         let due = done.job_end_time.or(done.job_created_time).unwrap_or(begun.intended_at);
         let turns = match spec.kind {
             DeliveryKind::Contacts => &self.contact_turns,
@@ -413,6 +429,17 @@ impl Engine<'_> {
         delivery.job_start_time = done.job_start_time;
         delivery.job_end_time = done.job_end_time;
         delivery
+    }
+
+    /// Refuses a job whose id is that of another job's delivery, and ends the run. (An id that is noted twice would take it
+    /// from that delivery in the ledger.)
+    async fn recognise(&self, spec: &JobSpec, id: i64, job: &Job) -> Step<()> {
+        let Err(error) = self.delivered.check(spec, job) else { return Ok(()) };
+        // What else is under way is the same service's.
+        self.stop.stop();
+        let (text, at) = (chain(&error), self.server_now());
+        self.note(move |ledger| ledger.end(id, Ending::Unknown, Some(&text), at)).await?;
+        Err(Outcome::OtherService(error))
     }
 
     /// Notes that nothing will come of a job, and fails.

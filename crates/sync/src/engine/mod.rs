@@ -7,6 +7,7 @@ mod engine;
 mod events;
 mod handle;
 mod history;
+mod identity;
 mod job;
 mod landing;
 mod lock;
@@ -29,6 +30,7 @@ use jiff::SignedDuration;
 
 use self::engine::{Engine, Progress, Tally};
 use self::handle::Handle;
+use self::identity::DeliveredJobs;
 use self::job::Work;
 use self::landing::Shore;
 use self::turns::Turns;
@@ -92,6 +94,8 @@ pub async fn sync(
         observer.on_event(&SyncEvent::LedgerSetAside { path });
     }
     let Opened { ledger, run, mut deliveries, reloaded } = opened;
+    // A run may have to stop by itself, which is nobody else's business.
+    let own_stop = Stop::new();
     let engine = Engine {
         client,
         options,
@@ -105,7 +109,8 @@ pub async fn sync(
         activity_turns: Turns::new(1),
         contact_turns: Turns::new(1),
         run,
-        stop: stop.clone(),
+        stop: own_stop.clone(),
+        delivered: DeliveredJobs::of(&deliveries),
         tally: Tally::default(),
         future_refused: AtomicBool::new(false),
         skew_told: AtomicBool::new(false),
@@ -113,7 +118,11 @@ pub async fn sync(
     };
 
     let mut progress = Progress::default();
-    let plan = rounds(&engine, settings, &mut deliveries, &mut progress).await;
+    let plan = tokio::select! {
+        biased;
+        never = own_stop.follow(stop) => match never {},
+        plan = rounds(&engine, settings, &mut deliveries, &mut progress) => plan,
+    };
     let settled = {
         let (shore, deliveries, now) = (engine.shore.clone(), deliveries.clone(), options.now());
         let keep_raw = options.keep_raw;
@@ -219,7 +228,17 @@ async fn rounds(
         }
         let before = progress.committed.len();
         engine.work_off(work, progress).await;
-        deliveries.extend(progress.committed[before..].iter().map(|(record, _)| record.clone()));
+        if let Some(error) = progress.other_service.take() {
+            return Err(error);
+        }
+        for (record, _) in &progress.committed[before..] {
+            // As in the destination, a job's delivery takes the place of an earlier one of the same job.
+            deliveries.retain(|held| {
+                held.delivery.job_id != record.delivery.job_id
+                    || held.delivery.resource != record.delivery.resource
+            });
+            deliveries.push(record.clone());
+        }
         if progress.stopped {
             break;
         }

@@ -1,5 +1,6 @@
 //! A request to stop, from outside a run.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -28,6 +29,13 @@ impl Stop {
     /// Whether it was asked to stop.
     pub fn is_stopped(&self) -> bool {
         *self.0.borrow()
+    }
+
+    /// Stops as soon as `other` does; for as long as this is waited for.
+    pub(crate) async fn follow(&self, other: &Self) -> Infallible {
+        other.stopped().await;
+        self.stop();
+        std::future::pending().await
     }
 
     /// Waits until it is asked to stop.
