@@ -255,10 +255,19 @@ fn one_run_at_a_time_and_a_run_that_is_told_to_stop_says_how_to_go_on() {
         first.args(["--since", "2026-06-01", "--log-json"]).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
     lines.find(|line| line.as_ref().unwrap().contains(r#""event":"started""#)).unwrap().unwrap();
-    let second = run(&mut sync(&service, &lake)).ended_with(2);
-    assert!(second.stderr.contains("--since"), "an empty lake still asks: {}", second.stderr);
-    let second = run(sync(&service, &lake).args(["--since", "2026-06-01"])).ended_with(1);
-    assert!(second.stderr.contains(&format!("process {} on ", first.id())), "{}", second.stderr);
+    let holder = format!("process {} on ", first.id());
+    // What to go on with is asked of a destination that nobody else is filling.
+    for arguments in [&[][..], &["--since", "2026-06-01"]] {
+        run(sync(&service, &lake).args(arguments)).ended_with(1).error_says(&holder);
+    }
+    let mut waiting = sync(&service, &lake);
+    let mut waiting = waiting.args(["--wait", "--log-json"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.next().unwrap().contains(&holder), "it waits for the first");
+    Command::new("kill").args(["-TERM", &waiting.id().to_string()]).status().unwrap();
+    assert_eq!(waiting.wait().unwrap().code(), Some(130));
+    let told: Vec<String> = told.collect();
+    assert!(told.last().unwrap().contains("run the same command again"), "{told:?}");
     run(backstory().args(["rebuild", "--to"]).arg(&lake)).ended_with(1).error_says("in use");
     let status = || run(backstory().args(["status", "--to"]).arg(&lake)).ended_with(0).stdout;
     let now = status();
@@ -283,6 +292,24 @@ fn one_run_at_a_time_and_a_run_that_is_told_to_stop_says_how_to_go_on() {
     third.wait().unwrap();
     let afterwards = status();
     assert!(afterwards.contains("killed") && !afterwards.contains("in use"), "{afterwards}");
+}
+
+#[cfg(unix)]
+#[test]
+fn one_that_waits_for_the_first_sync_goes_on_with_the_history_which_that_has_begun() {
+    let service = Service::start(&["--job-time", "300ms"]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    let mut first = sync(&service, &lake);
+    let mut first =
+        first.args(["--since", "2026-06-01", "--log-json"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(first.stderr.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains(r#""event":"started""#)).unwrap();
+    let second = run(sync(&service, &lake).args(["--wait", "--json"])).ended_with(0);
+    assert!(second.stderr.contains("waiting for it to end"), "{}", second.stderr);
+    assert_eq!(second.json()["committed"].as_array().unwrap().len(), 1, "today's delta");
+    assert!(lines.last().unwrap().contains(r#""event":"ended""#));
+    assert_eq!(first.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]

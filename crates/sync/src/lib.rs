@@ -50,7 +50,7 @@ pub use coverage::{ContactsRefresh, Coverage, DayRun, DayState};
 pub use engine::{
     Before, CommittedJob, History, Holder, JobOrigin, KeepRaw, NotCovered, RawFacts, Rebuilt, StatePlace,
     Stop, SyncEvent, SyncFailure, SyncObserver, SyncOptions, SyncReport, Verification, history, rebuild,
-    sync, verify,
+    sync, sync_with, verify,
 };
 pub use error::{Error, ErrorKind};
 pub use export::{

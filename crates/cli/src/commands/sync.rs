@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backstory_api::Client;
-use backstory_destination::Destination;
-use backstory_sync::{KeepRaw, Stop, SyncObserver, SyncOptions, SyncReport, SyncSettings, sync};
+use backstory_destination::{DeliveryRecord, Destination};
+use backstory_sync::{KeepRaw, Stop, SyncObserver, SyncOptions, SyncReport, SyncSettings, sync_with};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount};
 use jiff::SignedDuration;
@@ -177,21 +177,16 @@ impl Run<'_> {
     }
 
     async fn once(&self, stop: &Stop) -> Result<Exit, Failure> {
-        let settings = self.sync_settings().await?;
+        let choose = |deliveries: &[DeliveryRecord]| self.sync_settings(deliveries);
         let observer: Arc<dyn SyncObserver> = sync_progress::observer(self.common, self.args.stderr());
         let destination = Arc::clone(&self.destination);
-        let report = sync(&self.client, destination, &settings, &self.options, observer, stop).await?;
+        let report = sync_with(&self.client, destination, choose, &self.options, observer, stop).await?;
         self.tell(&report)?;
         Ok(outcome(report, self.args.stderr()))
     }
 
-    async fn sync_settings(&self) -> Result<SyncSettings, Failure> {
-        let destination = Arc::clone(&self.destination);
-        let deliveries = tokio::task::spawn_blocking(move || destination.deliveries()).await;
-        let deliveries = deliveries.map_err(|error| {
-            Failure::new(Exit::Failed, "reading the destination broke down").with_source(error)
-        })??;
-        let mut settings = self.args.selection.settings(&deliveries, &self.settings.limits)?;
+    fn sync_settings(&self, deliveries: &[DeliveryRecord]) -> Result<SyncSettings, Failure> {
+        let mut settings = self.args.selection.settings(deliveries, &self.settings.limits)?;
         settings.slots.list_lag =
             SignedDuration::try_from(self.args.list_lag).unwrap_or(settings.slots.list_lag);
         Ok(settings)

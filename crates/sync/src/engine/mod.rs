@@ -75,9 +75,44 @@ pub async fn sync(
     observer: Arc<dyn SyncObserver>,
     stop: &Stop,
 ) -> Result<SyncReport, Error> {
+    sync_with(client, destination, |_| Ok(settings.clone()), options, observer, stop).await
+}
+
+/// As [`sync`](sync()), with settings that depend on what the destination holds. They are chosen once nobody else can change
+/// that any more.
+///
+/// # Errors
+/// As [`sync`](sync()), and those of `choose`.
+pub async fn sync_with<E: From<Error>>(
+    client: &Client,
+    destination: Arc<dyn Destination>,
+    choose: impl FnOnce(&[DeliveryRecord]) -> Result<SyncSettings, E>,
+    options: &SyncOptions,
+    observer: Arc<dyn SyncObserver>,
+    stop: &Stop,
+) -> Result<SyncReport, E> {
     let begun = Instant::now();
     let place = StatePlace::new(&*destination, options.state_dir.as_deref())?;
     let _lock = take_lock(&place, destination.name(), options, &*observer, stop).await?;
+    let held = {
+        let destination = Arc::clone(&destination);
+        blocking(move || destination.deliveries().map_err(Error::from_destination)).await?
+    };
+    let settings = choose(&held)?;
+    drop(held);
+    Ok(run(client, destination, &settings, options, observer, stop, (begun, place)).await?)
+}
+
+/// One run, in a destination whose lock is held.
+async fn run(
+    client: &Client,
+    destination: Arc<dyn Destination>,
+    settings: &SyncSettings,
+    options: &SyncOptions,
+    observer: Arc<dyn SyncObserver>,
+    stop: &Stop,
+    (begun, place): (Instant, StatePlace),
+) -> Result<SyncReport, Error> {
     let shore = Shore {
         destination: Arc::clone(&destination),
         raw: RawStore::new(place.raw()),
@@ -361,7 +396,8 @@ async fn take_lock(
         }
         tokio::select! {
             () = stop.stopped() => {
-                return Err(Error::new(ErrorKind::Interrupted, "asked to stop while waiting for another run"));
+                return Err(Error::new(ErrorKind::Interrupted, "interrupted while waiting for another run")
+                    .with_hint("run the same command again; nothing was begun"));
             }
             () = tokio::time::sleep(LOOK_AT_LOCK) => {}
         }
