@@ -320,7 +320,7 @@ fn one_that_keeps_running_syncs_again_and_ends_when_it_is_told_to() {
     let lake = folder.path().join("lake");
     let mut command = sync(&service, &lake);
     command.args(["--since", "2026-06-01", "--resources", "activities", "--every", "1s", "--log-json"]);
-    let mut process = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut process = command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map(Result::unwrap);
     for _ in 0..2 {
         lines.find(|line| line.contains(r#""event":"ended""#)).unwrap();
@@ -330,5 +330,9 @@ fn one_that_keeps_running_syncs_again_and_ends_when_it_is_told_to() {
     let rest: Vec<String> = lines.collect();
     assert_eq!(process.wait().unwrap().code(), Some(130));
     assert!(rest.last().unwrap().contains("run the same command again"), "{rest:?}");
+    let reports = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let reports: Vec<Value> = reports.map(|line| serde_json::from_str(&line).expect(&line)).collect();
+    assert!(reports.len() >= 2, "a report a line: {reports:?}");
+    assert!(reports[..2].iter().all(|report| report["outcome"] == "done"), "{reports:?}");
     run(sync(&service, &lake).args(["--every", "0s"])).ended_with(2).error_says("too short");
 }

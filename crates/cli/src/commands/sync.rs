@@ -194,7 +194,9 @@ impl Run<'_> {
 
     fn tell(&self, report: &SyncReport) -> Result<(), Failure> {
         if self.common.json {
-            return output::json(&as_json(self.destination.name(), report));
+            let report = as_json(self.destination.name(), report);
+            // Runs without end make a stream: an object a line.
+            return if self.args.every.is_some() { output::line(report) } else { output::json(&report) };
         }
         if self.common.quiet {
             return Ok(());
