@@ -59,8 +59,14 @@ impl SyncSelection {
         limits: &Limits,
     ) -> Result<SyncSettings, Failure> {
         let since = self.since.or_else(|| Coverage::since_of(deliveries)).ok_or_else(|| {
-            Failure::usage("the destination is empty, so it can't tell from when on activities are wanted")
-                .with_hint("say so with --since, such as --since 2024-01-01; later runs may leave it out")
+            let activities = self.wants(ResourceArg::Activities).then_some("activities");
+            let contacts = self.wants(ResourceArg::Contacts).then_some("contacts");
+            let wanted: Vec<_> = activities.into_iter().chain(contacts).collect();
+            let wanted = wanted.join(" and ");
+            Failure::usage(format!(
+                "the destination is empty, so it can't tell from when on {wanted} are wanted"
+            ))
+            .with_hint("say so with --since, such as --since 2024-01-01; later runs may leave it out")
         })?;
         let mut settings = SyncSettings::new(since);
         settings.limits = limits.use_limits.clone();

@@ -64,6 +64,30 @@ fn the_plan_of_a_first_sync_needs_no_destination_no_key_and_no_service() {
 }
 
 #[test]
+fn a_proof_speaks_of_what_is_selected_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    for (selected, days, contacts, words) in [
+        ("contacts", json!(null), json!(true), "delivered, contacts are complete: yes"),
+        ("activities", json!(true), json!(null), "delivered, no day is missing: yes"),
+    ] {
+        let plan = || {
+            let mut plan = asked("plan", &lake, NOW);
+            plan.args(["--since", "2026-01-01", "--resources", selected]);
+            plan
+        };
+        let told = run(plan().arg("--json")).ended_with(0).json();
+        let proof = (&told["proof"]["no_day_is_missing"], &told["proof"]["contacts_are_complete"]);
+        assert_eq!((proof, &told["legal"]), ((&days, &contacts), &json!(true)));
+        let said = run(&mut plan()).ended_with(0).stdout;
+        assert!(said.contains(words), "`{words}` is not in:\n{said}");
+        run(asked("plan", &lake, NOW).args(["--resources", selected]))
+            .ended_with(2)
+            .error_says(&format!("from when on {selected} are wanted"));
+    }
+}
+
+#[test]
 fn flags_of_an_export_and_of_a_sync_dont_mix_and_each_mistake_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");

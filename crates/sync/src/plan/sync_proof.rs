@@ -19,10 +19,10 @@ use crate::coverage::{Coverage, DayState};
 #[non_exhaustive]
 pub struct SyncProof {
     /// Whether every day from the beginning of the history to the last day that is asked for is loaded once the jobs have
-    /// been delivered. True by itself for a sync of contacts only.
-    pub no_day_is_missing: bool,
-    /// Whether contacts are completely refreshed, or recent enough. True by itself for a sync of activities only.
-    pub contacts_are_complete: bool,
+    /// been delivered. `None` for a sync of contacts only, which says nothing of it.
+    pub no_day_is_missing: Option<bool>,
+    /// Whether contacts are completely refreshed, or recent enough. `None` for a sync of activities only.
+    pub contacts_are_complete: Option<bool>,
     /// The watermark before.
     pub watermark_before: Option<Date>,
     /// The watermark once the jobs have been delivered.
@@ -72,9 +72,10 @@ impl SyncProof {
         let queue = Queue::play(jobs.len(), settings.slots, now);
         let limits = &settings.limits;
         Self {
-            no_day_is_missing: !settings.activities
-                || after.days().range(..=last).all(|(_, state)| is_loaded(state)),
-            contacts_are_complete: !settings.contacts || after.contacts().is_some(),
+            no_day_is_missing: settings
+                .activities
+                .then(|| after.days().range(..=last).all(|(_, state)| is_loaded(state))),
+            contacts_are_complete: settings.contacts.then(|| after.contacts().is_some()),
             watermark_before,
             watermark_after: after.watermark(),
             every_window_is_legal: jobs.iter().all(|job| limit(limits, job.kind).check(job.window).is_ok()),
@@ -95,11 +96,15 @@ impl SyncProof {
 
     /// Whether the plan is complete and legal.
     pub fn holds(&self) -> bool {
-        self.no_day_is_missing
-            && self.contacts_are_complete
+        self.is_whole()
             && self.watermark_before <= self.watermark_after
             && self.every_window_is_legal
             && self.is_within_the_queue()
+    }
+
+    /// Whether everything that is kept current will be there.
+    fn is_whole(&self) -> bool {
+        self.no_day_is_missing != Some(false) && self.contacts_are_complete != Some(false)
     }
 
     fn is_within_the_queue(&self) -> bool {
@@ -162,12 +167,11 @@ impl fmt::Display for SyncProof {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let yes = |holds: bool| if holds { "yes" } else { "NO" };
         let day = |day: Option<Date>| day.map_or_else(|| "none".to_owned(), |day| day.to_string());
-        let whole = self.no_day_is_missing && self.contacts_are_complete;
-        writeln!(
-            f,
-            "  once these jobs are delivered, no day is missing and contacts are complete: {}",
-            yes(whole)
-        )?;
+        let days = self.no_day_is_missing.map(|_| "no day is missing");
+        let contacts = self.contacts_are_complete.map(|_| "contacts are complete");
+        let whole: Vec<_> = days.into_iter().chain(contacts).collect();
+        let whole = whole.join(" and ");
+        writeln!(f, "  once these jobs are delivered, {whole}: {}", yes(self.is_whole()))?;
         writeln!(
             f,
             "  the watermark goes from {} to {}, and not back: {}",
