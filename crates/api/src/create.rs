@@ -210,14 +210,16 @@ async fn send<R: Resource>(client: &Client, operation: &str, request: Request<By
     }
 }
 
-/// Whether a refusal means that there is no room: a 429, or one of the other likely statuses with a text that says so
-/// (contract (j.1)).
+/// Whether a refusal means that there is no room: a 429, or one of the other likely statuses with a message that says so
+/// (contract (j.1)). A body without a message is a gateway's, and its words are about something else: pages speak of a
+/// `maximum-scale`.
 fn is_queue_full(refusal: &Refusal) -> bool {
     match refusal.status.as_u16() {
         429 => true,
         400 | 403 | 409 | 503 => {
-            let text = refusal.message.as_deref().unwrap_or(&refusal.raw).to_ascii_lowercase();
-            ["queue", "limit", "maximum"].iter().any(|word| text.contains(word)) && !text.contains("range")
+            let said = refusal.message.as_deref().or(refusal.error.as_deref()).unwrap_or_default();
+            let said = said.to_ascii_lowercase();
+            ["queue", "limit", "maximum"].iter().any(|word| said.contains(word)) && !said.contains("range")
         }
         _ => false,
     }

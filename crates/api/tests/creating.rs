@@ -78,6 +78,39 @@ async fn a_full_queue_is_recognised_in_every_form_and_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_words_of_a_page_or_a_text_without_a_message_are_no_full_queue() {
+    let page =
+        r#"<html><meta name="viewport" content="width=device-width, maximum-scale=1"><h1>No</h1></html>"#;
+    let other = r#"{"detail":"the queue's limit","message":{"queue":"maximum"}}"#;
+    for body in [page, "request queue limit", other] {
+        for (status, kind) in
+            [(400, ErrorKind::BadRequest), (403, ErrorKind::Forbidden), (409, ErrorKind::BadRequest)]
+        {
+            let service = ScriptedService::answering(move |_, _| json(status, body));
+            let error = client(&service).activities().export(range()).start().await.unwrap_err();
+            assert_eq!((error.kind(), service.requests().len()), (kind, 1), "{status} {body}");
+        }
+        // A gateway's 503 doesn't say that nothing was created: the list does.
+        let list = format!("[{}]", job("7", "Running"));
+        let service = ScriptedService::answering(move |request, _| match request.method().as_str() {
+            "POST" => json(503, body),
+            _ => json(200, &list),
+        });
+        let job = client(&service).activities().export(range()).start().await.unwrap();
+        assert_eq!(job.id().as_str(), "7", "{body}");
+        let posts = asked(&service).iter().filter(|call| call.starts_with("POST")).count();
+        assert_eq!(posts, 1, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_may_be_told_by_the_errors_name_alone() {
+    let service = ScriptedService::new([json(409, r#"{"error":"JobLimitExceededException"}"#)]);
+    let error = client(&service).activities().export(range()).start_now().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::QueueFull);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_queue_that_says_when_to_come_back_is_left_alone_until_then_within_reason() {
     for (asked, waited) in [("0", 1), ("30", 30), ("86400", 60), ("Fri, 06 Mar 2026 12:00:45 GMT", 45)] {
         let full = refusal(429, "TooManyRequestsException", "queue full").header("retry-after", asked);
