@@ -227,13 +227,14 @@ fn is_queue_full(refusal: &Refusal) -> bool {
 
 /// What was known when the creation was attempted.
 struct Attempt {
+    /// What time it was by the server's clock.
     server_time: Option<Timestamp>,
     begun: Instant,
 }
 
 impl Attempt {
-    /// The earliest creation time that a job of this attempt can have, by the server's clock: what it told just before the
-    /// attempt, else what it tells now, less the time since.
+    /// The earliest creation time that a job of this attempt can have, by the server's clock: what that was when the attempt
+    /// began, as told just before, else as told by now, less the time since.
     fn earliest(&self, server_now: Option<Timestamp>) -> Option<Timestamp> {
         let since = self.server_time.or_else(|| {
             let elapsed = SignedDuration::try_from(self.begun.elapsed()).ok()?;
@@ -258,7 +259,7 @@ async fn settle<R: Resource>(
         let conclusive = attempt.begun.elapsed() >= LIST_LAG;
         match client.list::<R>().await {
             Ok(jobs) => {
-                let earliest = attempt.earliest(client.time().get());
+                let earliest = attempt.earliest(client.time().now());
                 let mut undated = None;
                 for job in jobs.into_iter().filter(|job| is_candidate(body, job)) {
                     match job.job_created_time.zip(earliest) {

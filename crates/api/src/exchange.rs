@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backstory_transport::{HttpService, Refusal, Request, Response, http_date, request_id};
 use http::HeaderMap;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -17,7 +17,8 @@ const MAX_REPLY_BYTES: usize = 32 << 20;
 /// How much of a reply that can't be understood is shown.
 const SHOWN: usize = 200;
 
-/// For how long the server's time, once told, is good enough to date an attempt by.
+/// For how long the server's time, once told, is good enough to date an attempt by. The time since is counted on a clock that
+/// may stand still while the machine sleeps.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// The server's time as its last reply told it, and when that came.
@@ -29,9 +30,15 @@ impl ServerTime {
         self.last().map(|(time, _)| time)
     }
 
-    /// As [`get`](Self::get), if it was told moments ago.
+    /// What it is by now: as it was told last, and the time since.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        let (time, told) = self.last()?;
+        time.checked_add(SignedDuration::try_from(told.elapsed()).ok()?).ok()
+    }
+
+    /// As [`now`](Self::now), if it was told moments ago.
     pub(crate) fn fresh(&self) -> Option<Timestamp> {
-        self.last().filter(|(_, told)| told.elapsed() < FRESH).map(|(time, _)| time)
+        self.last().filter(|(_, told)| told.elapsed() < FRESH).and_then(|_| self.now())
     }
 
     fn last(&self) -> Option<(Timestamp, Instant)> {

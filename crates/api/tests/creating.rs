@@ -274,6 +274,24 @@ async fn an_equal_job_of_another_program_from_before_the_attempt_is_not_adopted_
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_equal_job_from_between_the_servers_last_word_and_the_attempt_is_not_adopted() {
+    // The server told its time nine seconds before the attempt; two seconds are what clocks may disagree by.
+    for (made, adopted) in [("12:00:03", false), ("12:00:06", false), ("12:00:07", true), ("12:00:09", true)]
+    {
+        let list = format!("[{}]", job("7", "Running").replace("12:00:00Z", &format!("{made}Z")));
+        let service = ScriptedService::answering(move |request, nth| match request.method().as_str() {
+            "POST" => Scripted::fail_after_send(),
+            _ if nth == 0 => json(200, "[]"),
+            _ => json(200, &list),
+        });
+        let api = client(&service).activities();
+        api.list().await.unwrap();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        assert_eq!(api.export(range()).start().await.is_ok(), adopted, "{made}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_can_not_be_dated_is_neither_adopted_nor_passed_over() {
     let undated = job("7", "Running").replace(r#","job_created_time":"2026-03-06T12:00:00Z""#, "");
     let list = format!("[{undated}]");
