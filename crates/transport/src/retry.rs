@@ -86,6 +86,15 @@ impl<S: HttpService> Retry<S> {
         let asked = result.as_ref().ok().and_then(|response| retry_delay(response.headers()));
         asked.map_or(backoff, |asked| asked.min(self.retry_after_cap).max(backoff))
     }
+
+    /// Takes a repetition out of the budget, if there is one left.
+    fn may_repeat(&self, method: &Method, uri: &Uri) -> bool {
+        let affordable = self.budget.take();
+        if !affordable {
+            tracing::warn!(%method, path = uri.path(), "not tried again: the retry budget is used up");
+        }
+        affordable
+    }
 }
 
 #[async_trait]
@@ -104,19 +113,15 @@ impl<S: HttpService> HttpService for Retry<S> {
                 Ok(response) => Attempt::replied(class, &method, response.status(), response.headers()),
                 Err(error) => Attempt::failed(class, &method, error),
             };
-            let advice = self.policy.advise(&attempt.at(number, elapsed));
-            let again = advice == Advice::Retry
-                && {
-                    let affordable = self.budget.take();
-                    if !affordable {
-                        tracing::warn!(%method, path = uri.path(), "not tried again: the retry budget is used up");
-                    }
-                    affordable
-                };
-            if !again {
+            if self.policy.advise(&attempt.at(number, elapsed)) != Advice::Retry {
                 return hand_up(result, number, elapsed, &method, &uri);
             }
             let pause = self.pause(number, elapsed, &result);
+            let too_late =
+                self.policy.time_limit().is_some_and(|limit| elapsed.saturating_add(pause) >= limit);
+            if too_late || !self.may_repeat(&method, &uri) {
+                return hand_up(result, number, elapsed, &method, &uri);
+            }
             tracing::debug!(%method, path = uri.path(), attempt = number, ?pause, "trying again");
             // The reply goes before the pause, so that no connection or permit is held through it.
             drop(result);

@@ -15,6 +15,12 @@ use crate::refusal::is_transient;
 pub trait RetryPolicy: Send + Sync {
     /// What to do after this attempt.
     fn advise(&self, attempt: &Attempt<'_>) -> Advice;
+
+    /// How long after the beginning of the first attempt none may begin any more; nothing if that is never. A pause that
+    /// would end then is not begun. Whoever decorates a policy hands its answer on.
+    fn time_limit(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// An attempt that has ended, as a [`RetryPolicy`] sees it. It may grow: who makes one uses [`replied`](Self::replied) or
@@ -167,6 +173,10 @@ impl<P: RetryPolicy> RetryPolicy for AttemptLimit<P> {
     fn advise(&self, attempt: &Attempt<'_>) -> Advice {
         if attempt.number >= self.attempts { Advice::Stop } else { self.policy.advise(attempt) }
     }
+
+    fn time_limit(&self) -> Option<Duration> {
+        self.policy.time_limit()
+    }
 }
 
 /// A policy that gives up after a time; see [`RetryPolicyExt::with_time_limit`].
@@ -179,6 +189,10 @@ pub struct TimeLimit<P> {
 impl<P: RetryPolicy> RetryPolicy for TimeLimit<P> {
     fn advise(&self, attempt: &Attempt<'_>) -> Advice {
         if attempt.elapsed >= self.limit { Advice::Stop } else { self.policy.advise(attempt) }
+    }
+
+    fn time_limit(&self) -> Option<Duration> {
+        Some(self.policy.time_limit().map_or(self.limit, |limit| limit.min(self.limit)))
     }
 }
 

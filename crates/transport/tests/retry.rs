@@ -255,6 +255,38 @@ async fn no_attempt_begins_after_the_time_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_that_ends_behind_the_time_limit_is_not_begun() {
+    let limit = Duration::from_secs(10);
+    for (asked, attempts) in [(60, 1), (10, 1), (9, 2)] {
+        let service = ScriptedService::answering(move |_, _| {
+            Scripted::reply(503, "").header("retry-after", &asked.to_string())
+        });
+        // Wherever the limit stands among the decorators.
+        let innermost = RetryByClass.with_time_limit(limit).with_attempt_limit(9);
+        let outermost = RetryByClass.with_time_limit(limit * 9).with_time_limit(limit);
+        let retry = |service| Retry::new(service).with_backoff(NoPause);
+        for retry in
+            [retry(service.clone()).with_policy(innermost), retry(service.clone()).with_policy(outermost)]
+        {
+            let began = Instant::now();
+            let response = retry.send(get()).await.unwrap();
+            assert_eq!(response.extensions().get::<Attempts>().unwrap().count, attempts, "{asked}");
+            assert!(began.elapsed() < limit, "{asked}: {:?}", began.elapsed());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_is_not_made_for_want_of_time_costs_no_budget() {
+    let budget = RetryBudget::new(1, 0.0);
+    let (_, late) = scripted([Scripted::reply(503, "").header("retry-after", "60")]);
+    let policy = RetryByClass.with_time_limit(Duration::from_secs(10));
+    late.with_policy(policy).with_budget(budget.clone()).send(get()).await.unwrap();
+    let (_, flaky) = scripted([Scripted::reply(503, ""), Scripted::ok("")]);
+    assert_eq!(flaky.with_budget(budget).send(get()).await.unwrap().status(), 200);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_call_sends_nothing_more() {
     let (service, retry) = scripted((0..9).map(|_| Scripted::reply(503, "")));
     let call = tokio::time::timeout(Duration::from_millis(1_500), retry.send(get())).await;
