@@ -18,6 +18,7 @@ pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
+    /// Without credentials.
     target: Option<(Method, Uri)>,
     attempts: u32,
     elapsed: Option<Duration>,
@@ -96,7 +97,7 @@ impl Error {
     /// Says what was tried. Credentials inside the address are left out.
     #[must_use]
     pub fn with_target(mut self, method: &Method, uri: &Uri) -> Self {
-        self.0.target = Some((method.clone(), uri.clone()));
+        self.0.target = Some((method.clone(), without_credentials(uri)));
         self
     }
 
@@ -145,7 +146,7 @@ impl Error {
         self.0.elapsed
     }
 
-    /// The method and address that were tried, where known.
+    /// The method and address that were tried, where known; the address without credentials.
     pub fn target(&self) -> Option<(&Method, &Uri)> {
         self.0.target.as_ref().map(|(method, uri)| (method, uri))
     }
@@ -190,7 +191,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((method, uri)) = &self.0.target {
-            write!(f, "{method} {}: ", WithoutCredentials(uri))?;
+            write!(f, "{method} {uri}: ")?;
         }
         f.write_str(&self.0.message)?;
         match (self.0.attempts, self.0.elapsed) {
@@ -221,17 +222,14 @@ impl StdError for Error {
 }
 
 /// An address without what may stand before its host.
-struct WithoutCredentials<'u>(&'u Uri);
-
-impl fmt::Display for WithoutCredentials<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (Some(scheme), Some(authority)) = (self.0.scheme_str(), self.0.authority()) {
-            let host = authority.as_str().rsplit('@').next().unwrap_or_default();
-            write!(f, "{scheme}://{host}")?;
-        }
-        f.write_str(self.0.path())?;
-        self.0.query().map_or(Ok(()), |query| write!(f, "?{query}"))
-    }
+fn without_credentials(uri: &Uri) -> Uri {
+    let Some((_, host)) = uri.authority().and_then(|authority| authority.as_str().rsplit_once('@')) else {
+        return uri.clone();
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.authority = host.parse().ok();
+    // What stands behind the `@` of an address is a host. If it ever were none, no address is better than the whole one.
+    Uri::from_parts(parts).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -250,5 +248,21 @@ mod tests {
         );
         assert!(!format!("{error:?}").contains("hunter2"));
         assert!(error.is_retryable() && error.is_connect() && !error.may_have_been_sent());
+    }
+
+    #[test]
+    fn no_form_of_address_keeps_its_credentials() {
+        for (with, without) in [
+            ("http://user:hunter2@host.test:8080/x?y=a@b", "http://host.test:8080/x?y=a@b"),
+            ("https://hunter2@[::1]:9", "https://[::1]:9/"),
+            ("user:hunter2@host.test:443", "host.test:443"),
+            ("http://host.test/@", "http://host.test/@"),
+            ("/pull/v1?a=b@c", "/pull/v1?a=b@c"),
+            ("*", "*"),
+        ] {
+            let error = Error::new(ErrorKind::Connect, "").with_target(&Method::GET, &with.parse().unwrap());
+            assert_eq!(error.target().unwrap(), (&Method::GET, &without.parse().unwrap()));
+            assert_eq!(error.to_string(), format!("GET {without}: "));
+        }
     }
 }
