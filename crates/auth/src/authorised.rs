@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backstory_transport::{
-    Error as TransportError, ErrorKind as TransportErrorKind, HttpService, Request, Response,
+    Error as TransportError, ErrorKind as TransportErrorKind, HttpService, ReplyWatch, Request, Response,
 };
 use http::StatusCode;
 use http::header::AUTHORIZATION;
@@ -34,6 +34,7 @@ impl<S: HttpService> Authorised<S> {
     }
 
     async fn token(&self, request: &Request) -> Result<Token, TransportError> {
+        let _held = ReplyWatch::hold(request);
         self.tokens
             .token()
             .await

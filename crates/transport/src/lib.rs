@@ -65,6 +65,7 @@ mod error;
 mod http_date;
 mod rate_limit;
 mod refusal;
+mod reply_watch;
 #[cfg(feature = "reqwest")]
 mod reqwest_failure;
 #[cfg(feature = "reqwest")]
@@ -85,6 +86,7 @@ pub use error::{Error, ErrorKind};
 pub use http_date::http_date;
 pub use rate_limit::{RateLimit, RateLimiter, RateLimits};
 pub use refusal::{Refusal, RetryAfter, request_id};
+pub use reply_watch::{HeldWatch, ReplyWatch};
 #[cfg(feature = "reqwest")]
 pub use reqwest_service::{ReqwestService, ReqwestServiceBuilder};
 pub use retry::{Attempts, Retry};

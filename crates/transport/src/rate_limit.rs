@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::body::Body;
 use crate::error::Error;
+use crate::reply_watch::ReplyWatch;
 use crate::service::{HttpService, Request, Response};
 
 /// A reply known to be no longer than this is over as soon as it has begun.
@@ -132,7 +133,9 @@ impl<S: HttpService> RateLimit<S> {
 #[async_trait]
 impl<S: HttpService> HttpService for RateLimit<S> {
     async fn send(&self, request: Request) -> Result<Response, Error> {
+        let held = ReplyWatch::hold(&request);
         let permit = self.limiter.admit().await;
+        drop(held);
         let response = self.service.send(request).await?;
         let short = response.body().size_hint().upper().is_some_and(|upper| upper <= SMALL);
         if short || !response.status().is_success() {

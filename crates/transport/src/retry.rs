@@ -12,6 +12,7 @@ use crate::backoff::{Backoff, FullJitter, PauseInput};
 use crate::call_class::CallClass;
 use crate::error::Error;
 use crate::refusal::retry_delay;
+use crate::reply_watch::ReplyWatch;
 use crate::retry_budget::RetryBudget;
 use crate::retry_policy::{Advice, Attempt, RetryByClass, RetryPolicy, RetryPolicyExt as _};
 use crate::service::{HttpService, Request, Response};
@@ -103,11 +104,17 @@ impl<S: HttpService> HttpService for Retry<S> {
         let class = CallClass::of(&request);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let began = Instant::now();
+        // Pauses are no silence of the server's, and each attempt has its own time.
+        let watched = ReplyWatch::timeout_of(&request);
+        let _held = ReplyWatch::hold(&request);
         self.budget.call_began();
         let mut number = 0;
         loop {
             number += 1;
-            let result = self.service.send(request.clone()).await;
+            let result = match watched {
+                Some(limit) => ReplyWatch::send(&self.service, request.clone(), limit).await,
+                None => self.service.send(request.clone()).await,
+            };
             let elapsed = began.elapsed();
             let attempt = match &result {
                 Ok(response) => Attempt::replied(class, &method, response.status(), response.headers()),

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::doubles::{Server, Vault, bearer, issued, reply};
 use backstory_auth::{Authorised, Error, ErrorKind, FixedToken, TokenCache, TokenSource};
 use backstory_transport::{
-    CallClass, Error as TransportError, ErrorKind as TransportErrorKind, HttpService, Request, Response,
+    CallClass, Download, Error as TransportError, ErrorKind as TransportErrorKind, HttpService, Request,
+    Response,
 };
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -197,6 +198,19 @@ async fn without_a_token_nothing_is_sent_and_the_chain_says_why() {
         assert_eq!(Error::find(&error).unwrap().kind(), kind);
         assert_eq!(server.asked(), 0);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_takes_its_time_is_no_stall_of_a_download() {
+    let server = Server::new(|_, _| reply(200, "rows"));
+    let vault = Vault::new(|_| async move {
+        sleep(Duration::from_secs(200)).await;
+        Ok(issued("t"))
+    });
+    let calls: Arc<dyn HttpService> = Arc::new(Authorised::new(server.clone(), TokenCache::new(vault)));
+    let download = Download::new(calls, || get("http://host/rows")).stall_timeout(Duration::from_secs(5));
+    let (downloaded, rows) = download.to_writer(Vec::new()).await.unwrap();
+    assert_eq!((downloaded.restarts, rows.as_slice(), server.asked()), (0, &b"rows"[..], 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,6 +15,7 @@ use super::{Downloaded, Plan, Progress, Resume};
 use crate::backoff::PauseInput;
 use crate::error::{Error, ErrorKind};
 use crate::refusal::Refusal;
+use crate::reply_watch::ReplyWatch;
 
 /// How much further than ever before a download must get to have its allowance of restarts refilled. Less is no progress: a
 /// server that cuts every reply after a few bytes would keep it busy for ever.
@@ -143,7 +144,7 @@ impl Engine {
             if let Some(validator) = &from {
                 validator.ask_for_rest(self.position, request.headers_mut());
             }
-            let response = self.plan.service.send(request).await?;
+            let response = ReplyWatch::send(&*self.plan.service, request, self.plan.stall_timeout).await?;
             let rest = match (response.status(), &from) {
                 (StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION | StatusCode::NO_CONTENT, _) => {
                     None

@@ -128,7 +128,8 @@ impl Download {
         }
     }
 
-    /// For how long no byte may come before an attempt is given up; 60 s unless set.
+    /// For how long no byte may come before an attempt is given up, the head of its reply included; 60 s unless set. The time
+    /// for which a layer makes it wait its turn doesn't count ([`ReplyWatch`](crate::ReplyWatch)).
     #[must_use]
     pub fn stall_timeout(mut self, timeout: Duration) -> Self {
         self.plan.stall_timeout = timeout;

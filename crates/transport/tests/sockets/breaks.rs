@@ -237,7 +237,7 @@ async fn a_body_that_stops_flowing_over_tcp_is_a_stall() {
     let server = Server::plain([with_length(30, &TEXT[..20], End::Hold)]).await;
     let url = server.url("/");
     let download = Download::new(Arc::new(adapter()), move || get(&url)).restarts(0);
-    let error = download.stall_timeout(Duration::from_millis(50)).to_writer(Vec::new()).await.unwrap_err();
+    let error = download.stall_timeout(Duration::from_millis(500)).to_writer(Vec::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BodyStalled);
 }
 
