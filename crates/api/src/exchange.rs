@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backstory_transport::{HttpService, Refusal, Request, Response, http_date, request_id};
+use backstory_transport::{HttpService, Redaction, Refusal, Request, Response, http_date, request_id};
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -76,13 +76,14 @@ pub(crate) async fn json(
     if !response.status().is_success() {
         return Err(Error::from_refusal(operation, Refusal::read(response).await));
     }
-    let request_id = request_id(response.headers());
+    let redaction = Redaction::of(response.extensions());
+    let request_id = request_id(response.headers()).map(|id| redaction.apply(&id));
     let whole = response.into_body().collect(MAX_REPLY_BYTES).await;
     let whole =
         whole.map_err(|error| Error::from_transport(operation, error).with_kind(ErrorKind::Unavailable));
     let whole = whole.map_err(|error| error.with_request_id(request_id.clone()))?;
     serde_json::from_slice(&whole).map_err(|error| {
-        let text = String::from_utf8_lossy(&whole);
+        let text = redaction.apply(&String::from_utf8_lossy(&whole));
         let shown: String = text.trim().chars().take(SHOWN).collect();
         let message = if shown.starts_with('<') {
             format!("the service answered with an HTML page instead of JSON, likely a gateway's or a proxy's: {shown}")

@@ -99,6 +99,28 @@ async fn walk(
     }
 }
 
+/// Replies that echo what the request holds: its `Authorization` header, or the form with the key pair.
+fn echoes(request: &backstory_transport::Request, status: u16) -> Vec<Scripted> {
+    let sent = request.headers().get("authorization").map(|header| header.to_str().unwrap().to_owned());
+    let sent = sent.unwrap_or_else(|| String::from_utf8(request.body().to_vec()).unwrap());
+    let escaped: String = sent.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let encoded: String = sent.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let entities: String = sent.chars().map(|letter| format!("&#{};", u32::from(letter))).collect();
+    let page = format!("<html>You sent: Authorization: {sent}</html>");
+    vec![
+        json(status, &page),
+        json(status, &format!("Authorization: {sent}")),
+        refusal(status, "X", &format!("no {sent}")),
+        json(status, &format!(r#"{{"error":"{sent}","id":"{sent}","error_description":"{sent}"}}"#)),
+        refusal(status, "X", &format!("no {escaped}, no {encoded}, no {entities}")),
+        json(status, &format!("<html>{escaped} {encoded} {entities}</html>")),
+        json(status, "no").header("x-request-id", &sent).header("retry-after", &sent),
+        // The end of what is read, or of what comes, cuts the secret in two.
+        json(status, &format!("{}{sent}", "x".repeat((16 << 10) - sent.len() + 5))),
+        json(status, &page).cut_at(page.len() - "hunter2</html>".len()),
+    ]
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_failing_path_says_a_secret() {
     let log = Log::default();
@@ -125,6 +147,20 @@ async fn no_failing_path_says_a_secret() {
             _ => json(200, &job("5", state)),
         })
         .await;
+    }
+    // Servers and gateways that echo what they were sent, before there is a token and with one. What comes as a result's rows
+    // is nobody's error text.
+    for echo in 0..9 {
+        for (status, has_token) in [200, 401, 403, 503].into_iter().flat_map(|s| [(s, false), (s, true)]) {
+            walk(&mut said, move |request, _| match request.uri().path() {
+                "/auth/v1/tokens" if has_token => {
+                    json(200, &format!(r#"{{"access_token":"{TOKEN}","expires_in":7200}}"#))
+                }
+                path if path.ends_with("/data") && status == 200 => Scripted::ok("{\n").cut_at(1),
+                _ => echoes(request, status).swap_remove(echo),
+            })
+            .await;
+        }
     }
     for text in ["http://me:hunter2@service.example", "https://s3cr3t@x.example/?a=hunter2"] {
         said.by(BaseUrl::parse(text));

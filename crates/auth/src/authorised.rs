@@ -19,6 +19,9 @@ use crate::source::{Token, TokenSource};
 /// acted on what it refused, so this holds for every class of call. However many calls see the 401, one new token is
 /// fetched for all of them. A second 401, or a source that has no other token, is handed up as the response.
 ///
+/// Each reply says that its request's token is to be taken out of what is kept of its text
+/// ([`Redaction`](backstory_transport::Redaction)), in case the header is echoed.
+///
 /// It stands below a retry layer, so that each attempt has its own token, and above a rate limit, so that each attempt
 /// is counted.
 #[derive(Clone)]
@@ -44,7 +47,11 @@ impl<S: HttpService> Authorised<S> {
     async fn attempt(&self, request: &Request, token: &Token) -> Result<Response, TransportError> {
         let mut request = request.clone();
         request.headers_mut().insert(AUTHORIZATION, token.authorization());
-        let response = self.inner.send(request).await?;
+        // Servers and gateways may echo the header, and this layer alone knows what is in it.
+        let redaction = token.value().redaction();
+        redaction.clone().put_on(request.extensions_mut());
+        let mut response = self.inner.send(request).await?;
+        redaction.put_on(response.extensions_mut());
         if response.status().is_success() {
             self.tokens.accepted(token.generation());
         }

@@ -157,6 +157,7 @@ impl ClientCredentialsFlow {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json")
             .extension(CallClass::Idempotent)
+            .extension(credentials.client_secret().redaction())
             .body(form::token_request(credentials))
             .map_err(|error| {
                 Error::new(ErrorKind::Setup, format!("no request can be made to {}", self.shown()))
@@ -179,14 +180,11 @@ impl ClientCredentialsFlow {
     }
 
     /// What a reply with an error status means: the status alone decides (contract (h.1)).
-    fn refused(&self, mut refusal: Refusal, credentials: &Credentials) -> Error {
+    fn refused(&self, refusal: Refusal, credentials: &Credentials) -> Error {
         // A server may echo what it was sent. Before anything is shortened, or a half secret would remain.
-        let secret = credentials.client_secret();
-        refusal.raw = secret.redact(&refusal.raw);
-        // The end of what was read may be half a secret, which is not recognised as one.
+        let mut refusal = refusal.redacted(&credentials.client_secret().redaction());
+        // The end of what was read may be half a secret, which is not always recognised as one.
         refusal.raw.truncate(refusal.raw.floor_char_boundary(KEPT_OF_REFUSAL));
-        refusal.error = refusal.error.map(|text| secret.redact(&text));
-        refusal.message = refusal.message.map(|text| secret.redact(&text));
         let status = refusal.status;
         let error = match status {
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {

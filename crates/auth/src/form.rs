@@ -16,11 +16,6 @@ pub(crate) fn token_request(credentials: &Credentials) -> Bytes {
     Bytes::from(format!("grant_type=client_credentials&client_id={id}&client_secret={secret}"))
 }
 
-/// One percent-encoded value.
-pub(crate) fn encode(text: &str) -> String {
-    utf8_percent_encode(text, RESERVED).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -77,6 +77,7 @@ mod clock;
 #[cfg(feature = "command")]
 mod command;
 mod credentials;
+mod echo;
 mod endpoint;
 mod error;
 mod flow;

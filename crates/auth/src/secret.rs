@@ -3,7 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::{Zeroize as _, Zeroizing};
+use backstory_transport::Redaction;
+use zeroize::Zeroizing;
+
+use crate::echo;
 
 /// A client secret or a token.
 ///
@@ -42,23 +45,14 @@ impl Secret {
     }
 
     /// The same text with every trace of this secret replaced, for messages that others wrote.
-    ///
-    /// Servers do echo what they were sent. The secret is looked for as it is, percent-encoded, and as JSON escapes it.
     pub(crate) fn redact(&self, text: &str) -> String {
-        if self.is_empty() {
-            return text.to_owned();
-        }
-        let mut redacted = text.to_owned();
-        let mut encoded = crate::form::encode(self.expose());
-        let mut escaped = serde_json::Value::from(self.expose()).to_string();
-        for form in [self.expose(), &encoded, &escaped[1..escaped.len() - 1]] {
-            if redacted.contains(form) {
-                redacted = redacted.replace(form, "***");
-            }
-        }
-        encoded.zeroize();
-        escaped.zeroize();
-        redacted
+        echo::redact(text, self.expose())
+    }
+
+    /// Takes every trace of this secret out of a reply's text.
+    pub(crate) fn redaction(&self) -> Redaction {
+        let secret = self.clone();
+        Redaction::new(move |text| secret.redact(text))
     }
 }
 
@@ -97,6 +91,7 @@ mod tests {
         let secret = Secret::new("p\"w/ d");
         let echo = r#"no such secret: p"w/ d, p%22w%2F%20d, {"secret":"p\"w/ d"}"#;
         assert_eq!(secret.redact(echo), r#"no such secret: ***, ***, {"secret":"***"}"#);
+        assert_eq!(secret.redaction().apply(echo), secret.redact(echo));
         assert_eq!(Secret::new("").redact("as it was"), "as it was");
     }
 }

@@ -21,11 +21,11 @@ use http::Uri;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// What must never be seen. The secret holds what percent-encoding and JSON change.
-const SECRET: &str = "s3cr3t&\"hunter2\" +ü";
+const SECRET: &str = "s3cr3t&\"hunter2\" +/ü";
 const STAND_BY: &str = "s3cr3t-two";
 const TOKEN: &str = "t0ken-hunter2";
 /// Any of these gives one of them away.
-const TRACES: [&str; 4] = ["s3cr3t", "hunter2", "t0ken", "%C3%BC"];
+const TRACES: [&str; 6] = ["s3cr3t", "hunter2", "t0ken", "%C3%BC", "%c3%bc", "u00fc"];
 
 /// All that was logged.
 #[derive(Clone, Default)]
@@ -77,9 +77,14 @@ fn echoes(request: &Request) -> Vec<String> {
     let stand_by = String::from_utf8_lossy(request.body()).contains("key-2");
     let (secret, encoded) = match stand_by {
         true => (STAND_BY, STAND_BY),
-        false => (SECRET, "s3cr3t%26%22hunter2%22%20%2B%C3%BC"),
+        false => (SECRET, "s3cr3t%26%22hunter2%22%20%2B%2F%C3%BC"),
     };
     let json = serde_json::Value::from(secret);
+    let form = encoded.replace("%20", "+");
+    let lower = form.replace("%2B", "%2b").replace("%2F", "%2f").replace("%C3%BC", "%c3%bc");
+    let ascii = json.to_string().replace('/', "\\/").replace('ü', "\\u00fc");
+    let nested = serde_json::Value::from(format!("you sent {ascii}"));
+    let html = secret.replace('&', "&amp;").replace('"', "&quot;").replace('ü', "&#xFC;");
     vec![
         format!(r#"{{"error":"invalid_client","message":{json}}}"#),
         format!(r#"{{"error":"secret {encoded} is wrong","error_description":"{encoded}"}}"#),
@@ -89,6 +94,10 @@ fn echoes(request: &Request) -> Vec<String> {
         format!("{}{secret}", "x".repeat(293)),
         format!("{}{encoded}", "x".repeat(293)),
         format!("{}{secret}", " ".repeat((16 << 10) - 7)),
+        format!(r#"{{"error":"{form} {lower}","message":"{form} {lower}","id":{json}}}"#),
+        format!("<html>{form} {lower} {html}</html>"),
+        format!(r#"{{"errors":[{ascii},{nested}],"message":{ascii}}}"#),
+        format!(r#"{{"message":{nested}}}"#),
     ]
 }
 
@@ -111,7 +120,7 @@ async fn no_failing_path_says_a_secret() {
     tracing::subscriber::set_global_default(subscriber.finish()).unwrap();
     let mut said = Vec::new();
 
-    for echo in 0..7 {
+    for echo in 0..11 {
         for status in [200, 302, 400, 401, 403, 404, 429, 500, 503] {
             let flow = flow(move |_, request| reply(status, echoes(request).remove(echo)));
             said.push(all_of(&flow.issue().await.unwrap_err()));

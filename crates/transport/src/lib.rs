@@ -64,6 +64,7 @@ mod download;
 mod error;
 mod http_date;
 mod rate_limit;
+mod redaction;
 mod refusal;
 mod reply_watch;
 #[cfg(feature = "reqwest")]
@@ -85,6 +86,7 @@ pub use download::{Download, DownloadStream, Downloaded, Progress, Resume};
 pub use error::{Error, ErrorKind};
 pub use http_date::http_date;
 pub use rate_limit::{RateLimit, RateLimiter, RateLimits};
+pub use redaction::Redaction;
 pub use refusal::{Refusal, RetryAfter, request_id};
 pub use reply_watch::{HeldWatch, ReplyWatch};
 #[cfg(feature = "reqwest")]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
 use crate::http_date::http_date;
+use crate::redaction::Redaction;
 use crate::retry::Attempts;
 use crate::service::Response;
 
@@ -57,7 +58,7 @@ pub enum RetryAfter {
 
 impl Refusal {
     /// Reads a reply's body, bounded, and understands what it can. Never fails: a body that breaks off, or has not ended
-    /// within a minute, leaves what came. Runs on a tokio runtime.
+    /// within a minute, leaves what came. What a layer wants [redacted](Redaction) is. Runs on a tokio runtime.
     pub async fn read(response: Response) -> Self {
         let (head, mut body) = response.into_parts();
         let mut raw = Vec::new();
@@ -80,7 +81,22 @@ impl Refusal {
         let mut refusal = Self::from_parts(head.status, &head.headers, &raw);
         refusal.body_error = body_error;
         refusal.attempts = head.extensions.get::<Attempts>().map_or(1, |attempts| attempts.count);
-        refusal
+        refusal.redacted(&Redaction::of(&head.extensions))
+    }
+
+    /// The same, without what must not be seen in any of its texts.
+    #[must_use]
+    pub fn redacted(mut self, redaction: &Redaction) -> Self {
+        let optional =
+            [&mut self.error, &mut self.message, &mut self.body_error, &mut self.request_id, &mut self.date];
+        let asked = match &mut self.retry_after {
+            Some(RetryAfter::At(text)) => Some(text),
+            _ => None,
+        };
+        for text in optional.into_iter().flatten().chain(asked).chain([&mut self.raw]) {
+            *text = redaction.apply(text);
+        }
+        self
     }
 
     /// Understands a reply that has been read already.
@@ -246,6 +262,20 @@ mod tests {
             "{page}"
         );
         assert!(page.is_transient());
+    }
+
+    #[test]
+    fn what_must_not_be_seen_is_in_none_of_its_texts() {
+        let mut headers = HeaderMap::new();
+        for name in ["date", "retry-after", "x-request-id"] {
+            headers.insert(name, "hunter2".parse().unwrap());
+        }
+        let body = br#"{"error":"hunter2","message":"no hunter2"}"#;
+        let mut refusal = Refusal::from_parts(StatusCode::BAD_REQUEST, &headers, body);
+        refusal.body_error = Some("hunter2".to_owned());
+        let redacted = refusal.redacted(&Redaction::new(|text| text.replace("hunter2", "***")));
+        assert_eq!(redacted.to_string(), "HTTP 400 (***): no *** [request ***]");
+        assert!(!format!("{redacted:?}").contains("hunter2"), "{redacted:?}");
     }
 
     #[test]

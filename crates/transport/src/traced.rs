@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::error::Error;
+use crate::redaction::Redaction;
 use crate::refusal::request_id;
 use crate::service::{HttpService, Request, Response};
 
@@ -28,13 +29,14 @@ impl<S: HttpService> Traced<S> {
 impl<S: HttpService> HttpService for Traced<S> {
     async fn send(&self, request: Request) -> Result<Response, Error> {
         let span = tracing::debug_span!("request", method = %request.method(), path = request.uri().path());
+        let redaction = Redaction::of(request.extensions());
         async {
             let began = Instant::now();
             let result = self.service.send(request).await;
             let milliseconds = began.elapsed().as_millis();
             match &result {
                 Ok(response) => {
-                    let request_id = request_id(response.headers());
+                    let request_id = request_id(response.headers()).map(|id| redaction.apply(&id));
                     tracing::debug!(status = response.status().as_u16(), milliseconds, request_id, "reply");
                 }
                 Err(error) => tracing::debug!(kind = ?error.kind(), milliseconds, "no reply"),
