@@ -202,7 +202,9 @@ mod tests {
             let encoded = utf8_percent_encode(&secret, NON_ALPHANUMERIC).to_string();
             for form in [&secret, &encoded, &escaped[1..escaped.len() - 1].to_owned()] {
                 let redacted = redact(&format!("{before}{form}{after}"), &secret);
-                prop_assert!(!redacted.replace("***", "").contains(&**form) || secret.len() < 2, "{redacted}");
+                // What stood around it may be a secret where it is put together.
+                let is_left = redacted.split("***").any(|part| part.contains(&**form));
+                prop_assert!(!is_left || secret.len() < 2, "{redacted}");
             }
         }
     }
