@@ -266,8 +266,8 @@ impl fmt::Debug for ClientBuilder {
     }
 }
 
-/// The way from a key pair to tokens for bulk exports, over `adapter`; give it to a [`TokenCache`]. A stand-by pair and
-/// the key's type can be added to it.
+/// The way from a key pair to tokens for bulk exports, over `adapter`; give it to a [`TokenCache`], whose backoff says how often
+/// the token endpoint is asked. A stand-by pair and the key's type can be added to it.
 ///
 /// # Errors
 /// [`ErrorKind::Setup`] when the token endpoint's address can't be built.
@@ -280,8 +280,9 @@ pub fn token_flow(
         Error::new(ErrorKind::Setup, "set up the token endpoint", error.to_string()).with_source(error)
     };
     let uri = base.uri()?;
-    let service = Retry::new(Traced::new(Arc::clone(adapter)));
-    ClientCredentialsFlow::new(service, &uri, TokenEndpoint::V1, credentials).map_err(failed)
+    // No retry: the cache paces the attempts, and the calls wait for it in their own retry layer.
+    ClientCredentialsFlow::new(Traced::new(Arc::clone(adapter)), &uri, TokenEndpoint::V1, credentials)
+        .map_err(failed)
 }
 
 /// Stands where no credentials were given: the other resource works all the same.

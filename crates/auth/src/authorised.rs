@@ -63,7 +63,8 @@ impl<S: HttpService> Authorised<S> {
 impl<S: HttpService> HttpService for Authorised<S> {
     /// # Errors
     /// What the service below fails with; [`Layer`](TransportErrorKind::Layer) when no token could be had: the [`Error`]
-    /// is in the chain ([`Error::find`]), and it may be retried if that is transient.
+    /// is in the chain ([`Error::find`]), and it may be retried if that is transient, after
+    /// [as long](TransportError::asked_pause) as the cache leaves the token endpoint alone.
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let token = self.token(&request).await?;
         let response = self.attempt(&request, &token).await?;
@@ -87,7 +88,12 @@ impl<S: fmt::Debug> fmt::Debug for Authorised<S> {
 }
 
 fn no_token(error: Error) -> TransportError {
-    TransportError::new(TransportErrorKind::Layer, "no access token could be had")
-        .with_retryable(error.is_transient())
-        .with_source(error)
+    let failed = TransportError::new(TransportErrorKind::Layer, "no access token could be had")
+        .with_retryable(error.is_transient());
+    // Until then the cache answers from its memory, and an attempt would be wasted.
+    let failed = match error.retry_in() {
+        Some(pause) => failed.with_asked_pause(pause),
+        None => failed,
+    };
+    failed.with_source(error)
 }

@@ -130,7 +130,7 @@ impl TokenCache {
             let mut state = shared.lock();
             let (flight, served) = match state.machine.ask(shared.clock.monotonic()) {
                 Answer::Serve(served) => return Ok(Either::Left(shared.token(served))),
-                Answer::Fail(error, again_in) => return Err(error.with_retry_in(again_in)),
+                Answer::Fail(error, again_in) => return Err(error.remembered(again_in)),
                 Answer::Wait => match &state.last_fetch {
                     Some(fetch) => return Ok(Either::Right(fetch.outcome.clone())),
                     // The machine and its shell always agree; if they ever did not, this would settle it.
@@ -281,7 +281,7 @@ impl FlightGuard {
         let pause = state.machine.failed(self.flight, now, error.clone(), asked, Chance::draw());
         drop(state);
         tracing::warn!(error = %error, pause_s = pause.as_secs_f64(), "could not get a token");
-        self.outcome.send_replace(Some(Err(error)));
+        self.outcome.send_replace(Some(Err(error.with_retry_in(pause))));
     }
 }
 

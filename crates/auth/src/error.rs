@@ -25,6 +25,8 @@ struct Inner {
     transient: bool,
     asked_pause: Option<Duration>,
     retry_in: Option<Duration>,
+    /// It is told from memory: nothing was tried.
+    remembered: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -69,6 +71,7 @@ impl Error {
             transient,
             asked_pause: None,
             retry_in: None,
+            remembered: false,
             source: None,
         }))
     }
@@ -115,6 +118,11 @@ impl Error {
         self.change(|inner| inner.retry_in = Some(retry_in))
     }
 
+    /// The failure of an earlier attempt, and how long until there is another one.
+    pub(crate) fn remembered(self, retry_in: Duration) -> Self {
+        self.with_retry_in(retry_in).change(|inner| inner.remembered = true)
+    }
+
     /// Which class of error this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -135,7 +143,7 @@ impl Error {
         self.0.asked_pause
     }
 
-    /// When this failure is one that the cache remembers: how long until it asks the token endpoint again.
+    /// How long until the cache asks the token endpoint again, where the failure comes from a cache.
     pub fn retry_in(&self) -> Option<Duration> {
         self.0.retry_in
     }
@@ -178,7 +186,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
-        match self.0.retry_in {
+        match self.0.retry_in.filter(|_| self.0.remembered) {
             Some(wait) => {
                 write!(f, " (this happened before; it is tried again in {:.1} s)", wait.as_secs_f64())
             }
@@ -231,8 +239,12 @@ mod tests {
 
     #[test]
     fn a_remembered_failure_says_when_it_is_tried_again() {
-        let error =
-            Error::new(ErrorKind::Unavailable, "HTTP 503").with_retry_in(Duration::from_millis(2_500));
+        let error = Error::new(ErrorKind::Unavailable, "HTTP 503").with_retry_in(Duration::from_secs(3));
+        assert_eq!(
+            (error.to_string().as_str(), error.retry_in()),
+            ("HTTP 503", Some(Duration::from_secs(3)))
+        );
+        let error = error.remembered(Duration::from_millis(2_500));
         assert_eq!(error.to_string(), "HTTP 503 (this happened before; it is tried again in 2.5 s)");
     }
 

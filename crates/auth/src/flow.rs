@@ -30,8 +30,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Gets tokens for API key pairs from one of the vendor's token endpoints.
 ///
 /// The pair is sent in the body, percent-encoded, always with `grant_type` (contract (a.1)). Only the status decides
-/// what a reply means (contract (h.1)). The request is idempotent, a token more does no harm, so give it a service that
-/// retries: it makes one attempt for itself.
+/// what a reply means (contract (h.1)). It makes one attempt each time that it is asked: a [`TokenCache`](crate::TokenCache)
+/// paces them by its backoff, which a service that retries would undercut.
 ///
 /// A refused pair is read again from its source, in case it has changed. Then the [stand-by](Self::stand_by) pair has
 /// its turn, and stays in use until it is refused in turn, so that pairs can be rotated by pausing or revoking one.

@@ -20,7 +20,7 @@
 //! use backstory_transport::{Body, Error, HttpService, Request, Response};
 //! use bytes::Bytes;
 //!
-//! // Any service will do; over real sockets it is `backstory_transport::ReqwestService`, with a retry layer around it.
+//! // Any service will do; over real sockets it is `backstory_transport::ReqwestService`.
 //! #[derive(Clone)]
 //! struct Service;
 //!
@@ -51,7 +51,8 @@
 //! # Where the layer stands
 //!
 //! Outermost first: retry → [`Authorised`] → rate limit → tracing → adapter. So each attempt has its own token and is
-//! counted. The flow has a service of its own, with retry around it and without [`Authorised`] in it.
+//! counted. The flow has a service of its own, without [`Authorised`] in it, and without retry: the cache decides how often
+//! the token endpoint is asked, and a call that needs a token waits for that in its own retry layer.
 //!
 //! # Secrets
 //!

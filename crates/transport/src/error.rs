@@ -24,6 +24,7 @@ struct Inner {
     elapsed: Option<Duration>,
     may_have_been_sent: bool,
     retryable: bool,
+    asked_pause: Option<Duration>,
     message: String,
     refusal: Option<Box<Refusal>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
@@ -81,6 +82,7 @@ impl Error {
             elapsed: None,
             may_have_been_sent: !unsent,
             retryable,
+            asked_pause: None,
             message: message.into(),
             refusal: None,
             source: None,
@@ -116,6 +118,13 @@ impl Error {
         self
     }
 
+    /// Says for how long another attempt is of no use: the layer that failed would fail again at once.
+    #[must_use]
+    pub fn with_asked_pause(mut self, pause: Duration) -> Self {
+        self.0.asked_pause = Some(pause);
+        self
+    }
+
     /// Overrides whether the server may have received the request.
     #[must_use]
     pub fn with_may_have_been_sent(mut self, may_have_been_sent: bool) -> Self {
@@ -144,6 +153,11 @@ impl Error {
     /// How long all attempts took together, pauses included, where a layer has measured it.
     pub fn elapsed(&self) -> Option<Duration> {
         self.0.elapsed
+    }
+
+    /// For how long another attempt is of no use, where the layer that failed says so.
+    pub fn asked_pause(&self) -> Option<Duration> {
+        self.0.asked_pause
     }
 
     /// The method and address that were tried, where known; the address without credentials.

@@ -20,7 +20,7 @@ use crate::service::{HttpService, Request, Response};
 /// Repeats calls that failed in passing. The outermost layer: each attempt passes through all the others.
 ///
 /// Unless told otherwise: [`RetryByClass`] with at most 5 attempts, [`FullJitter`] pauses, a [`RetryBudget`] of its own,
-/// and `Retry-After` honoured up to 60 s. When attempts run out, the last outcome is handed up: a reply with its
+/// and `Retry-After` honoured up to 60 s, as is what a layer further in [asks for](Error::asked_pause). When attempts run out, the last outcome is handed up: a reply with its
 /// [`Attempts`] among its extensions, an error with its [`attempts`](Error::attempts).
 pub struct Retry<S> {
     service: S,
@@ -74,7 +74,8 @@ impl<S: HttpService> Retry<S> {
         self
     }
 
-    /// Never waits longer than this because of a `Retry-After`.
+    /// Never waits longer than this because of a `Retry-After`; nor, all attempts of a call together, because a layer further in
+    /// [asks for a pause](Error::asked_pause).
     #[must_use]
     pub fn with_retry_after_cap(mut self, cap: Duration) -> Self {
         self.retry_after_cap = cap;
@@ -82,10 +83,24 @@ impl<S: HttpService> Retry<S> {
     }
 
     /// The pause before the next attempt: what the server asks for (capped), and never less than the backoff's.
-    fn pause(&self, number: u32, elapsed: Duration, result: &Result<Response, Error>) -> Duration {
-        let backoff = self.backoff.pause(&PauseInput::new(number, elapsed));
-        let asked = result.as_ref().ok().and_then(|response| retry_delay(response.headers()));
-        asked.map_or(backoff, |asked| asked.min(self.retry_after_cap).max(backoff))
+    ///
+    /// What a layer further in asks for is waited for in full, as it would fail again before that without having tried. Where
+    /// that is longer than what is left of the patience with them, there is no next attempt.
+    fn pause(
+        &self,
+        input: &PauseInput,
+        result: &Result<Response, Error>,
+        patience: &mut Duration,
+    ) -> Option<Duration> {
+        let asked = match result {
+            Ok(response) => retry_delay(response.headers()).map(|asked| asked.min(self.retry_after_cap)),
+            Err(error) => error.asked_pause(),
+        };
+        let asked = asked.unwrap_or_default();
+        if result.is_err() {
+            *patience = patience.checked_sub(asked)?;
+        }
+        Some(asked.max(self.backoff.pause(input)))
     }
 
     /// Takes a repetition out of the budget, if there is one left.
@@ -109,6 +124,8 @@ impl<S: HttpService> HttpService for Retry<S> {
         let _held = ReplyWatch::hold(&request);
         self.budget.call_began();
         let mut number = 0;
+        // For how long, in all, layers further in are waited for.
+        let mut patience = self.retry_after_cap;
         loop {
             number += 1;
             let result = match watched {
@@ -123,12 +140,13 @@ impl<S: HttpService> HttpService for Retry<S> {
             if self.policy.advise(&attempt.at(number, elapsed)) != Advice::Retry {
                 return hand_up(result, number, elapsed, &method, &uri);
             }
-            let pause = self.pause(number, elapsed, &result);
-            let too_late =
-                self.policy.time_limit().is_some_and(|limit| elapsed.saturating_add(pause) >= limit);
-            if too_late || !self.may_repeat(&method, &uri) {
+            let in_time = |pause: &Duration| {
+                self.policy.time_limit().is_none_or(|limit| elapsed.saturating_add(*pause) < limit)
+            };
+            let pause = self.pause(&PauseInput::new(number, elapsed), &result, &mut patience).filter(in_time);
+            let Some(pause) = pause.filter(|_| self.may_repeat(&method, &uri)) else {
                 return hand_up(result, number, elapsed, &method, &uri);
-            }
+            };
             tracing::debug!(%method, path = uri.path(), attempt = number, ?pause, "trying again");
             // The reply goes before the pause, so that no connection or permit is held through it.
             drop(result);

@@ -287,6 +287,24 @@ async fn an_attempt_that_is_not_made_for_want_of_time_costs_no_budget() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_layer_asks_for_is_waited_for_in_full_or_not_at_all() {
+    // 20 and 40 s are a minute in all, and no more than that is waited.
+    for (pauses, attempts, seconds) in
+        [([20, 40, 1], 3, 60), ([61, 1, 1], 1, 0), ([30, 31, 1], 2, 30), ([0, 60, 1], 3, 61)]
+    {
+        let service = ScriptedService::answering(move |_, number| {
+            let failed = backstory_transport::Error::new(ErrorKind::Layer, "no token").with_retryable(true);
+            Scripted::fail(failed.with_asked_pause(Duration::from_secs(pauses[number])))
+        });
+        let began = Instant::now();
+        let retry = Retry::new(service.clone()).with_backoff(full_pauses());
+        let error = retry.send(get()).await.unwrap_err();
+        assert_eq!((error.attempts(), began.elapsed().as_secs()), (attempts, seconds), "{pauses:?}");
+        assert_eq!(service.requests().len(), attempts as usize);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_call_sends_nothing_more() {
     let (service, retry) = scripted((0..9).map(|_| Scripted::reply(503, "")));
     let call = tokio::time::timeout(Duration::from_millis(1_500), retry.send(get())).await;

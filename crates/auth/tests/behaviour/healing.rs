@@ -214,6 +214,24 @@ async fn a_token_that_takes_its_time_is_no_stall_of_a_download() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_without_a_token_is_told_for_how_long_another_attempt_is_of_no_use() {
+    let vault = Vault::new(|_| async {
+        let down = Error::new(ErrorKind::Unavailable, "HTTP 503");
+        Err(down.with_asked_pause(Duration::from_secs(20)))
+    });
+    let calls = Authorised::new(Server::new(|_, _| reply(200, "")), TokenCache::new(vault.clone()));
+    for (left, told) in
+        [(20, "HTTP 503"), (13, "HTTP 503 (this happened before; it is tried again in 13.0 s)")]
+    {
+        let error = calls.send(get("/rows")).await.unwrap_err();
+        assert_eq!(error.asked_pause(), Some(Duration::from_secs(left)));
+        assert_eq!(error.source().unwrap().to_string(), told);
+        advance(Duration::from_secs(7)).await;
+    }
+    assert_eq!(vault.asked(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_that_was_paused_ends_in_the_auth_error_and_not_in_a_loop() {
     let server = Server::new(|_, _| reply(401, ""));
     let vault = Vault::new(|request| async move {

@@ -271,8 +271,8 @@ impl Engine {
         self.restarts_without_progress += 1;
         let backoff =
             self.plan.backoff.pause(&PauseInput::new(self.restarts_without_progress, self.began.elapsed()));
-        let asked = failure.refusal().and_then(Refusal::retry_delay).unwrap_or_default();
-        let pause = asked.min(RETRY_AFTER_CAP).max(backoff);
+        let asked = failure.refusal().and_then(Refusal::retry_delay).or(failure.asked_pause());
+        let pause = asked.unwrap_or_default().min(RETRY_AFTER_CAP).max(backoff);
         tracing::debug!(kind = ?failure.kind(), bytes = self.position, ?pause, "the download starts again");
         tokio::time::sleep(pause).await;
         Ok(())
