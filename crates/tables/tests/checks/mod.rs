@@ -146,9 +146,17 @@ pub(crate) fn check(resource: Resource, format: SourceFormat, export: &[u8], way
 /// What was written as JSON Lines is whole: nothing in it is bad.
 fn check_lines<E: std::fmt::Debug>(resource: Resource, lines: &[u8], summary: Result<&Summary, E>) {
     let format = if resource == Resource::Activities { SourceFormat::JsonLines } else { SourceFormat::Json };
-    let again = Conversion::new(resource, format, Origin::offline(jiff::Timestamp::UNIX_EPOCH))
-        .to_batches(lines, |_| Ok(()), &mut BadRows::quarantine(u64::MAX, || Ok(Box::new(io::sink()))))
-        .expect("what was written can be read");
+    let again = Conversion::new(resource, format, Origin::offline(jiff::Timestamp::UNIX_EPOCH)).to_batches(
+        lines,
+        |_| Ok(()),
+        &mut BadRows::quarantine(u64::MAX, || Ok(Box::new(io::sink()))),
+    );
+    if resource == Resource::Contacts && lines.starts_with(b"{}\n") {
+        // A contact without a value shows nothing of a contact, and what begins with such a record may be any file.
+        assert!(again.expect_err("the file is suspect").is_suspect_file());
+        return;
+    }
+    let again = again.expect("what was written can be read");
     let empty = lines.split(|byte| *byte == b'\n').filter(|line| *line == b"{}").count() as u64;
     assert_eq!((again.rows + empty, again.bad_rows), (summary.expect("it went well").rows, empty));
 }
