@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::exit::{Exit, Failure};
 
@@ -42,6 +43,11 @@ pub(crate) fn line(text: impl std::fmt::Display) -> Result<(), Failure> {
     bytes(format!("{}\n", without_controls(&text.to_string())).as_bytes())
 }
 
+/// Writes a text and a line end as they are: what steers the terminal in it is ours.
+pub(crate) fn painted(text: &str) -> Result<(), Failure> {
+    bytes(format!("{text}\n").as_bytes())
+}
+
 /// A text without what would steer a terminal, which may stand in anything that a service or a file says.
 pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
     let steers = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
@@ -53,6 +59,11 @@ pub(crate) fn without_controls(text: &str) -> Cow<'_, str> {
         if steers(letter) { plain.extend(letter.escape_default()) } else { plain.push(letter) }
     }
     Cow::Owned(plain)
+}
+
+/// Writes one JSON object on a line of its own, where there are more to come.
+pub(crate) fn json_line(value: &Value) -> Result<(), Failure> {
+    bytes(format!("{value}\n").as_bytes())
 }
 
 /// Writes one JSON document.

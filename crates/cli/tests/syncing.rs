@@ -194,6 +194,26 @@ fn each_step_is_one_json_object_a_line() {
     assert_eq!((names[0], names[names.len() - 1]), ("planned", "ended"));
 }
 
+/// `script` gives the program a terminal.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_status_is_painted_on_a_terminal() {
+    let service = Service::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    run(sync(&service, &lake).args(["--since", "2026-06-01", "--resources", "activities"])).ended_with(0);
+    let status = format!("{} status --to {}", env!("CARGO_BIN_EXE_backstory"), lake.display());
+    let mut script = Command::new("script");
+    script.args(["-q", "-e", "-c", &status, "/dev/null"]).env("TERM", "xterm").env_remove("NO_COLOR");
+    let output = match script.stdin(Stdio::null()).output() {
+        Err(error) if std::env::var_os("CI").is_none() => return eprintln!("skipped: no `script`: {error}"),
+        output => output.unwrap(),
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && said.contains("\u{1b}[32m"), "{said}");
+    assert!(!said.contains("\\u{1b}"), "{said}");
+}
+
 /// With `--log-json`, programs read all of stderr, failures and warnings too.
 #[test]
 fn with_json_logs_whatever_is_said_is_an_object_on_a_line() {
@@ -317,7 +337,8 @@ fn one_that_waits_for_the_first_sync_goes_on_with_the_history_which_that_has_beg
 fn one_that_keeps_running_syncs_again_and_ends_when_it_is_told_to() {
     let service = Service::start(&[]);
     let folder = tempfile::tempdir().unwrap();
-    let lake = folder.path().join("lake");
+    // JSON takes this character as it is.
+    let lake = folder.path().join("lake\u{7f}");
     let mut command = sync(&service, &lake);
     command.args(["--since", "2026-06-01", "--resources", "activities", "--every", "1s", "--log-json"]);
     let mut process = command.arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -11,6 +11,7 @@ use jiff::civil::Date;
 use crate::args::{Common, day};
 use crate::coverage_map::{self, Paint};
 use crate::exit::{Exit, Failure};
+use crate::output::without_controls;
 use crate::settings::Environment;
 use crate::{destination, output, settings};
 
@@ -53,14 +54,12 @@ pub(crate) fn run(common: &Common, environment: &Environment, args: &StatusArgs)
     let is_coloured = std::io::stdout().is_terminal()
         && environment.text("NO_COLOR").is_none()
         && environment.text("TERM").is_none_or(|terminal| terminal != "dumb");
-    output::line(as_text(&status, if is_coloured { Paint::Colour } else { Paint::Plain }))?;
+    output::painted(&as_text(&status, if is_coloured { Paint::Colour } else { Paint::Plain }))?;
     Ok(Exit::Done)
 }
 
 fn as_text(status: &Status, paint: Paint) -> String {
-    let mut parts = vec![headline(status)];
-    parts.extend(Some(coverage_map::draw(&status.coverage, paint)).filter(|map| !map.is_empty()));
-    parts.push(tables(status));
+    let mut parts = vec![headline(status), tables(status)];
     if !status.runs.is_empty() {
         let row = |run| run_as_row(run, status.in_use_by.as_ref());
         let rows: Vec<Vec<String>> = status.runs.iter().take(5).map(row).collect();
@@ -76,6 +75,12 @@ fn as_text(status: &Status, paint: Paint) -> String {
     });
     let notes: Vec<String> = in_flight.chain(given_up).chain(others).collect();
     parts.extend(Some(notes.join("\n")).filter(|notes| !notes.is_empty()));
+    // Only the map steers the terminal; what a service or a file says mustn't.
+    let mut parts: Vec<String> = parts.iter().map(|part| without_controls(part).into_owned()).collect();
+    let map = coverage_map::draw(&status.coverage, paint);
+    if !map.is_empty() {
+        parts.insert(1, map);
+    }
     parts.join("\n\n")
 }
 

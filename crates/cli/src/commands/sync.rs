@@ -196,7 +196,11 @@ impl Run<'_> {
         if self.common.json {
             let report = as_json(self.destination.name(), report);
             // Runs without end make a stream: an object a line.
-            return if self.args.every.is_some() { output::line(report) } else { output::json(&report) };
+            return if self.args.every.is_some() {
+                output::json_line(&report)
+            } else {
+                output::json(&report)
+            };
         }
         if self.common.quiet {
             return Ok(());
