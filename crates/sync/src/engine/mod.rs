@@ -94,27 +94,35 @@ pub async fn sync_with<E: From<Error>>(
     let begun = Instant::now();
     let place = StatePlace::new(&*destination, options.state_dir.as_deref())?;
     let _lock = take_lock(&place, destination.name(), options, &*observer, stop).await?;
-    let held = {
+    let deliveries = {
         let destination = Arc::clone(&destination);
         blocking(move || destination.deliveries().map_err(Error::from_destination)).await?
     };
-    let settings = choose(&held)?;
-    drop(held);
-    Ok(run(client, destination, &settings, options, observer, stop, (begun, place)).await?)
+    let settings = choose(&deliveries)?;
+    let held = Held { begun, place, destination, deliveries };
+    Ok(run(client, held, &settings, options, observer, stop).await?)
 }
 
-/// One run, in a destination whose lock is held.
+/// A destination whose lock is held, and what is in it.
+struct Held {
+    begun: Instant,
+    place: StatePlace,
+    destination: Arc<dyn Destination>,
+    deliveries: Vec<DeliveryRecord>,
+}
+
+/// One run.
 async fn run(
     client: &Client,
-    destination: Arc<dyn Destination>,
+    held: Held,
     settings: &SyncSettings,
     options: &SyncOptions,
     observer: Arc<dyn SyncObserver>,
     stop: &Stop,
-    (begun, place): (Instant, StatePlace),
 ) -> Result<SyncReport, Error> {
+    let Held { begun, place, destination, deliveries } = held;
     let shore = Shore {
-        destination: Arc::clone(&destination),
+        destination,
         raw: RawStore::new(place.raw()),
         quarantine: place.quarantine(),
         max_bad_rows: options.max_bad_rows,
@@ -123,7 +131,7 @@ async fn run(
     };
     let opened = {
         let (shore, now, path) = (shore.clone(), options.now(), place.ledger());
-        blocking(move || open(&shore, &path, now)).await?
+        blocking(move || open(&shore, deliveries, &path, now)).await?
     };
     if let Some(path) = opened.ledger.set_aside() {
         observer.on_event(&SyncEvent::LedgerSetAside { path });
@@ -344,13 +352,18 @@ struct Opened {
     reloaded: u64,
 }
 
-/// Opens the ledger, brings it up to the destination, and loads what was kept and not committed.
-fn open(shore: &Shore, ledger: &std::path::Path, now: jiff::Timestamp) -> Result<Opened, Error> {
+/// Opens the ledger, brings it up to the destination, which holds these deliveries, and loads what was kept and not
+/// committed.
+fn open(
+    shore: &Shore,
+    mut deliveries: Vec<DeliveryRecord>,
+    ledger: &std::path::Path,
+    now: jiff::Timestamp,
+) -> Result<Opened, Error> {
     let ledger = Ledger::open(ledger, shore.destination.id(), now)?;
     let run = ledger.begin_run(now)?;
     fail_point("run-noted");
     shore.raw.tidy()?;
-    let mut deliveries = shore.destination.deliveries().map_err(Error::from_destination)?;
     let reloaded = reload::missing(shore, &deliveries)?;
     let count = reloaded.len() as u64;
     deliveries.extend(reloaded);
